@@ -1,0 +1,88 @@
+"""What the judge says: a verdict, and for each signal the figures that it rests on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Ruling(StrEnum):
+    """The judge's word.
+
+    `SAFE` every required signal is shown to be no worse than it may be; `HARM` one is shown to
+    be worse, or a hard limit is broken; `CONTINUE` more tasks will tell; `UNSURE` the budget is
+    spent; `NO_DATA` no task of one arm has closed.
+    """
+
+    SAFE = "safe"
+    HARM = "harm"
+    CONTINUE = "continue"
+    UNSURE = "unsure"
+    NO_DATA = "no_data"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignalEvidence:
+    """One signal's figures.
+
+    Attributes:
+        baseline: Estimate for the baseline arm; None without a closed task.
+        canary: Estimate for the canary arm.
+        difference: Canary minus baseline.
+        interval: Anytime-valid interval of the difference; None until there is one.
+        limit: The difference (or absolute value) that is tolerated.
+        e_harm: Evidence of harm; the threshold is `harm_at`.
+        e_safe: Evidence of non-inferiority; the threshold is `safe_at`.
+        sentence: All of it in one sentence for people.
+    """
+
+    name: str
+    ruling: Ruling
+    baseline: float | None
+    canary: float | None
+    difference: float | None
+    interval: tuple[float, float] | None
+    limit: float
+    e_harm: float
+    e_safe: float
+    harm_at: float
+    safe_at: float
+    tasks_baseline: int
+    tasks_canary: int
+    required: bool = True
+    sentence: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HardFact:
+    """Something that needs no statistics: a confirmed deadlock, a crash loop, a broken ceiling.
+
+    Attributes:
+        kind: `deadlock`, `crash_loop`, `limit`.
+        sentence: What happened, with roles, versions and tasks in words.
+        details: Lines that show it, such as the cycle, one wait a line.
+    """
+
+    kind: str
+    sentence: str
+    details: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """The judge's word with its reason.
+
+    Attributes:
+        reason: One sentence: which signal or fact decided, with its figures.
+        tasks_baseline: Closed tasks counted in the baseline arm.
+        tasks_canary: Closed tasks counted in the canary arm.
+        examples: A few task ids that show it, canary first.
+    """
+
+    ruling: Ruling
+    reason: str
+    signals: tuple[SignalEvidence, ...] = ()
+    facts: tuple[HardFact, ...] = ()
+    tasks_baseline: int = 0
+    tasks_canary: int = 0
+    examples: tuple[str, ...] = ()

@@ -1,0 +1,86 @@
+"""A plan: the ordered stages that take a fleet from one release to another. Frozen in its rollout."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from rolewise.coordinator.judge.analysis import Analysis
+
+Release = Mapping[str, str]
+"""Role -> version."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetWeight:
+    """Give this percent of new tasks to the canary."""
+
+    weight: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pause:
+    """Bake for some seconds, or wait for a person when `duration_s` is None."""
+
+    duration_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Analyse:
+    """Stay at this weight until the judge says safe or harm, or its budget is spent.
+
+    Attributes:
+        evidence: How strong the evidence of non-inferiority must be to leave this step, as a
+            share of the full demand: `gate` (some) for early steps, `full` for the last one.
+    """
+
+    evidence: Literal["gate", "full"] = "full"
+
+
+Step = SetWeight | Pause | Analyse
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stage:
+    """The upgrade of one role.
+
+    Attributes:
+        replicas: Replicas of the new version once it is stable.
+        canary_replicas: Replicas of it while it is on trial.
+        reason: Why this role stands at this place, in one sentence.
+        drain_limit_s: What running invocations of a leaving version get before they are cancelled.
+        keep_stable_s: How long the old version stays warm after 100 %, with the guards on.
+    """
+
+    role: str
+    from_version: str
+    to_version: str
+    replicas: int
+    canary_replicas: int
+    steps: tuple[Step, ...]
+    analysis: Analysis
+    reason: str = ""
+    drain_limit_s: float = 120.0
+    keep_stable_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """From a release to a release, stage by stage, least critical role first.
+
+    Attributes:
+        from_release: Role -> version before.
+        to_release: Role -> version after.
+        to_name: The wanted release's name in the fleet's file, or empty.
+        on_stage_failure: Roll back the failed stage only, or all stages of this rollout.
+        warnings: What a person should know before starting.
+    """
+
+    fleet: str
+    from_release: Release
+    to_release: Release
+    stages: tuple[Stage, ...]
+    to_name: str = ""
+    on_stage_failure: Literal["roll_back_stage", "roll_back_all"] = "roll_back_stage"
+    warnings: tuple[str, ...] = ()

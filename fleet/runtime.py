@@ -1,0 +1,186 @@
+"""The port between what decides about a fleet and what runs it; two implementations, one contract.
+
+`rolewise.fleet.local` runs a fleet in one process (real or virtual time), `rolewise.fleet.ray`
+on a Ray cluster. The contract is `tests/contract/test_runtime.py`.
+
+Every changing call is idempotent (asking for what is already so changes nothing) and carries the
+fencing number of the controller's lease: a number lower than one already seen is refused with
+`Fenced`, so that a controller that was replaced cannot change the fleet any more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Protocol
+
+from rolewise.fleet.routing.table import RoutingTable
+from rolewise.fleet.task import TaskRecord, TaskRequest
+from rolewise.graphs.interaction_graph import InteractionWindows
+from rolewise.graphs.snapshots import ReplicaSnapshot
+
+
+class Fenced(Exception):  # noqa: N818
+    """The call carried an older fencing number than the runtime has seen; nothing happened."""
+
+
+class CapacityShort(Exception):  # noqa: N818
+    """The cluster has no room for the replicas; those already running stay as they are."""
+
+
+class ReplicaState(StrEnum):
+    """Where a replica is in its life."""
+
+    STARTING = "starting"
+    READY = "ready"
+    DRAINING = "draining"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VersionDefinition:
+    """All that is needed to run replicas of one version of a role.
+
+    Attributes:
+        content_hash: Identity of the version: equal hash, equal behaviour.
+        agent: Import path, `package.module:name`.
+        config: Given to the agent's constructor and as `Context.config`.
+        slots: Messages that one replica handles at a time.
+        queue_limit: Messages that may wait for a slot; more are refused with `Overloaded`.
+        resources: Ray resources of one replica: `cpu`, `gpu`, `memory_bytes`, custom names.
+        labels: Node labels that the replica needs.
+        runtime_env: Ray runtime environment of this version.
+        max_restarts: How often a dead replica is replaced; -1 for ever.
+    """
+
+    role: str
+    version: str
+    content_hash: str
+    agent: str
+    config: Mapping[str, Any]
+    slots: int = 4
+    queue_limit: int = 1000
+    resources: Mapping[str, float] | None = None
+    labels: Mapping[str, str] | None = None
+    runtime_env: Mapping[str, Any] | None = None
+    max_restarts: int = -1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplicaStatus:
+    """One replica as the runtime sees it.
+
+    Attributes:
+        replica: Its address in words: `negotiator@v2#1`.
+        restarts: How often it died and was replaced.
+        table: Number of the routing table that it has acknowledged; 0 for none.
+        running: Invocations that hold a slot.
+        queued: Messages that wait for one.
+        reason: Why it is failed or starting for long, in words.
+    """
+
+    replica: str
+    role: str
+    version: str
+    state: ReplicaState
+    restarts: int = 0
+    table: int = 0
+    running: int = 0
+    queued: int = 0
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskCounts:
+    """The account of all tasks: `submitted` is the sum of the other four."""
+
+    submitted: int = 0
+    running: int = 0
+    completed: int = 0
+    failed: int = 0
+    timed_out: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Observation:
+    """What a controller reads at each tick.
+
+    Attributes:
+        now_s: The fleet's clock.
+        replicas: All replicas, also starting and failed ones.
+        counts: The account of tasks.
+        closed: Task records that are final, in order of `number` within one call; each is
+            given once for each cursor.
+        watermark: All tasks with a smaller or equal number are closed.
+        cursor: Give it to the next `observe` to get only what closed since.
+        lost_records: Telemetry records dropped so far, over all processes.
+    """
+
+    now_s: float
+    replicas: tuple[ReplicaStatus, ...]
+    counts: TaskCounts
+    closed: tuple[TaskRecord, ...]
+    watermark: int
+    cursor: int
+    lost_records: int = 0
+
+
+class Runtime(Protocol):
+    """A fleet that runs. See the module for idempotence and fencing."""
+
+    async def scale(self, version: VersionDefinition, replicas: int, *, fencing: int) -> None:
+        """Bring the version of a role to this many replicas; returns when they are ready.
+
+        Fewer replicas: the surplus drains first. Zero stops the version at once, so drain before.
+
+        Raises:
+            CapacityShort: The cluster has no room for them.
+            AgentImportError: The version does not load in its own environment.
+            Fenced: See the module.
+        """
+        ...
+
+    async def install(self, table: RoutingTable, *, fencing: int) -> None:
+        """Put a routing table in force; returns when every live replica and the gateway have it.
+
+        A table with a lower number than the one in force is ignored.
+        """
+        ...
+
+    async def drain(self, role: str, version: str, limit_s: float, *, fencing: int) -> int:
+        """Wait until no task needs the version any more, at most `limit_s`; cancel what is left.
+
+        Its replicas stay up until `scale(..., 0)`.
+
+        Returns:
+            How many invocations had to be cancelled.
+        """
+        ...
+
+    async def submit(self, request: TaskRequest) -> None:
+        """Accept a task; when this returns, its end will be accounted for.
+
+        Submitting an id again changes nothing.
+
+        Raises:
+            Overloaded: Too many tasks in flight; nothing happened.
+            NoReplica: The fleet has no such entry role.
+        """
+        ...
+
+    async def result(self, task: str, *, wait_s: float = 0.0) -> TaskRecord | None:
+        """Return the account of a task, waiting up to `wait_s` for its end; None when unknown."""
+        ...
+
+    async def observe(self, cursor: int = 0) -> Observation:
+        """Read liveness, counts and the tasks closed since `cursor`."""
+        ...
+
+    async def waits(self) -> Sequence[ReplicaSnapshot]:
+        """Ask every replica for its waits; a replica that does not answer is left out."""
+        ...
+
+    async def graph(self) -> InteractionWindows:
+        """Return the interaction graph as folded so far."""
+        ...

@@ -1,0 +1,98 @@
+"""A task: one unit of work given to the fleet, and the one account that is kept of it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from rolewise.graphs.interactions import Arm
+
+
+class Outcome(StrEnum):
+    """How a task stands; every task ends in exactly one of the last three."""
+
+    RUNNING = "running"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    TIMED_OUT = "timed_out"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskRequest:
+    """Work for the fleet, as its submitter gives it.
+
+    Attributes:
+        id: Unique in the fleet.
+        body: Body of the first message.
+        kind: Kind of the first message.
+        role: Entry role; empty for the fleet's first entry role.
+        timeout_s: Deadline from submission, in seconds.
+        conversation: Session that the task belongs to; its own id when empty.
+        attributes: For routing rules and cohorts; JSON values.
+    """
+
+    id: str
+    body: Any = None
+    kind: str = "task"
+    role: str = ""
+    timeout_s: float = 60.0
+    conversation: str = ""
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Assignment:
+    """The arm that a task was given for one role, with the weight at that moment.
+
+    The judge needs the weight as it was drawn: it may change while the task runs.
+
+    Attributes:
+        salt: The cohort's salt: which trial this belongs to.
+        arm: Baseline or canary.
+        weight: Percent of tasks given to the canary at the draw.
+    """
+
+    role: str
+    salt: str
+    arm: Arm
+    weight: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskRecord:
+    """All that is known of one task, in the form that the judge counts.
+
+    Attributes:
+        number: Order of submission in the fleet, from 1, without gaps: the judge's start order.
+        started_s: Fleet clock at submission.
+        latency_s: From submission to the end; None while it runs.
+        error: Failure code and sentence; empty when completed.
+        messages: Requests and events sent for it.
+        partial: Some of its telemetry was lost: the sums are lower bounds.
+    """
+
+    task: str
+    number: int
+    table: int
+    assignments: tuple[Assignment, ...] = ()
+    started_s: float = 0.0
+    latency_s: float | None = None
+    outcome: Outcome = Outcome.RUNNING
+    result: Any = None
+    error: str = ""
+    messages: int = 0
+    tool_calls: int = 0
+    tool_errors: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cost_usd: float = 0.0
+    scores: Mapping[str, float] = field(default_factory=dict)
+    partial: bool = False
+
+
+def task_key(task: str) -> int:
+    """Return the 64-bit number that stands for a task id in records and cohort hashes."""
+    return int.from_bytes(hashlib.blake2b(task.encode(), digest_size=8).digest(), "little")
