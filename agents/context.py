@@ -26,7 +26,7 @@ class TaskInfo:
     attributes: Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Ask:
     """One request of several that are sent together; see `Context.ask_all`."""
 

@@ -6,6 +6,7 @@
     |- AskTimedOut                 no reply before the deadline; the far side may have acted
     |- AskCancelled                the asking task was cancelled or ended
     |- ReplicaLost                 the replica died with the message; it may have acted
+    |- Drained                     its version left the fleet before it answered
     |- Overloaded                  the replica's queue is full; nothing happened
     |- NoReplica                   no replica serves the role; nothing happened
     `- ToolFailed                  a tool raised or is unknown
@@ -57,6 +58,12 @@ class ReplicaLost(AgentError):
     code = "replica_lost"
 
 
+class Drained(AgentError):
+    """The version left the fleet before the replica answered; it may have acted."""
+
+    code = "drained"
+
+
 class Overloaded(AgentError):
     """The replica's queue was full and the message was not taken."""
 
@@ -85,6 +92,7 @@ ERRORS: dict[str, type[AgentError]] = {
         AskTimedOut,
         AskCancelled,
         ReplicaLost,
+        Drained,
         Overloaded,
         NoReplica,
         ToolFailed,

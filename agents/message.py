@@ -6,7 +6,8 @@ when the message was sent, so that two machines' clocks are never compared.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any
 
@@ -57,13 +58,16 @@ class Message:
         body: Anything picklable; a pydantic model where the role declares one.
         task: Id of the task that it belongs to.
         conversation: Id that several tasks may share (a session); the task's own by default.
+        attributes: What the submitter said about the task.
         parent: Invocation whose handler sent it; 0 from outside.
         table: Number of the routing table that was in force when the task was submitted:
             it settles the version of every role for the whole life of the task.
         timeout_s: Seconds left until the deadline at the moment of sending; None without one.
         hop: Length of the chain of parents.
         traceparent: W3C trace context of the task.
-        awaited: 0 nobody waits, 1 one of several awaited together (AND) or alone, 2 first of several (OR).
+        arm: Side of a comparison that the task was given: 0 none, 1 baseline, 2 canary.
+        awaited: 0 nobody waits, 1 the asker waits (for all of several),
+            2 it waits for the first of several.
         attempt: 0 for the first sending; a message that is sent again counts up.
     """
 
@@ -75,11 +79,13 @@ class Message:
     body: Any
     task: str
     conversation: str
+    attributes: Mapping[str, Any] = field(default_factory=dict)
     parent: int = 0
     table: int = 0
     timeout_s: float | None = None
     hop: int = 0
     traceparent: str = ""
+    arm: int = 0
     awaited: int = 1
     attempt: int = 0
 

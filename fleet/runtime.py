@@ -21,11 +21,11 @@ from rolewise.graphs.interaction_graph import InteractionWindows
 from rolewise.graphs.snapshots import ReplicaSnapshot
 
 
-class Fenced(Exception):  # noqa: N818
+class Fenced(Exception):
     """The call carried an older fencing number than the runtime has seen; nothing happened."""
 
 
-class CapacityShort(Exception):  # noqa: N818
+class CapacityShort(Exception):
     """The cluster has no room for the replicas; those already running stay as they are."""
 
 

@@ -1,0 +1,1 @@
+"""Where the truth about rollouts is kept: one contract, in memory or on a Redis server."""

@@ -1,0 +1,1 @@
+"""What is noted about messages and tasks, and how it is folded."""

@@ -1,0 +1,1 @@
+"""Which version and which replica serves a message."""

@@ -19,6 +19,7 @@ class RoleRoute:
         canary: Version on trial; empty when there is none.
         weight: Percent of new tasks for the canary, 0 to 100.
         salt: Seeds the cohort hash: one for each trial, kept as the weight rises.
+        idempotent: A request whose replica was lost or drained may be sent again.
     """
 
     role: str
@@ -26,6 +27,7 @@ class RoleRoute:
     canary: str = ""
     weight: float = 0.0
     salt: str = ""
+    idempotent: bool = False
 
     def __post_init__(self) -> None:
         if not 0 <= self.weight <= 100:  # noqa: PLR2004

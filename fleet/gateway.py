@@ -1,0 +1,197 @@
+"""Where work enters the fleet, and where the account of every task is kept.
+
+Each accepted task ends in exactly one of completed, failed and timed out. Its arm is drawn at the
+moment of submission and never again, and tasks are given out to the judge in the order in which
+they were submitted, closed ones only: a task that hangs holds back those behind it until its
+deadline makes it a failure. (In order of arrival, slow failures would hide behind fast ones.)
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections import OrderedDict
+from dataclasses import dataclass, field, replace
+
+from rolewise.agents.errors import AgentError, NoReplica, Overloaded
+from rolewise.agents.message import OUTSIDE
+from rolewise.fleet.messenger import Envelope, Messenger
+from rolewise.fleet.routing.assign import assignments
+from rolewise.fleet.runtime import TaskCounts
+from rolewise.fleet.task import Outcome, TaskRecord, TaskRequest
+from rolewise.graphs.interactions import Arm
+
+TASKS_KEPT = 50_000
+"""Ended tasks whose account can still be read; older ones stay in the counts only."""
+
+
+@dataclass(slots=True)
+class _Account:
+    """One task's account while it is kept; `ended_at` is the loop's time."""
+
+    record: TaskRecord
+    ended: asyncio.Event = field(default_factory=asyncio.Event)
+    ended_at: float = 0.0
+
+
+class Gateway:
+    """Submits tasks to the fleet's entry roles and keeps their accounts.
+
+    Args:
+        messenger: Sends the first message of each task.
+        entry: Entry roles; the first is the default.
+        tasks_in_flight: More are refused with `Overloaded`.
+        settle_s: Seconds after a task's end until it counts as closed: by then the telemetry
+            of its last messages has arrived.
+    """
+
+    def __init__(
+        self,
+        *,
+        messenger: Messenger,
+        entry: tuple[str, ...],
+        tasks_in_flight: int = 10_000,
+        settle_s: float = 1.0,
+    ) -> None:
+        self._messenger = messenger
+        self._entry = entry
+        self._limit = tasks_in_flight
+        self._settle_s = settle_s
+        self._accounts: OrderedDict[int, _Account] = OrderedDict()
+        self._numbers: dict[str, int] = {}
+        self._open: dict[int, _Account] = {}
+        self._handlers: set[asyncio.Task[None]] = set()
+        self._submitted = 0
+        self._ended = dict.fromkeys((Outcome.COMPLETED, Outcome.FAILED, Outcome.TIMED_OUT), 0)
+
+    @property
+    def counts(self) -> TaskCounts:
+        """The account of all tasks ever submitted."""
+        return TaskCounts(
+            submitted=self._submitted,
+            running=len(self._open),
+            completed=self._ended[Outcome.COMPLETED],
+            failed=self._ended[Outcome.FAILED],
+            timed_out=self._ended[Outcome.TIMED_OUT],
+        )
+
+    def submit(self, request: TaskRequest) -> None:
+        """Accept a task and start it; an id that is known already changes nothing.
+
+        Raises:
+            NoReplica: The role is no entry role.
+            Overloaded: Too many tasks run.
+        """
+        if request.id in self._numbers:
+            return
+        role = request.role or self._entry[0]
+        if role not in self._entry:
+            raise NoReplica(f"role {role!r} is no entry role: want one of {list(self._entry)}")
+        if len(self._open) >= self._limit:
+            raise Overloaded(f"{len(self._open)} tasks are in flight; the limit is {self._limit}")
+        loop = asyncio.get_running_loop()
+        table = self._messenger.router.table
+        self._submitted += 1
+        number = self._submitted
+        account = _Account(
+            TaskRecord(
+                task=request.id,
+                number=number,
+                table=table.number,
+                assignments=assignments(table, request.id),
+                started_s=loop.time(),
+            )
+        )
+        self._accounts[number] = account
+        self._numbers[request.id] = number
+        self._open[number] = account
+        handler = loop.create_task(self._carry(request, role, account))
+        self._handlers.add(handler)
+        handler.add_done_callback(self._handlers.discard)
+
+    async def result(self, task: str, wait_s: float) -> TaskRecord | None:
+        """Return a task's account, waiting up to `wait_s` for its end."""
+        account = self._accounts.get(self._numbers.get(task, 0))
+        if account is None:
+            return None
+        if wait_s > 0 and not account.ended.is_set():
+            try:
+                async with asyncio.timeout(wait_s):
+                    await account.ended.wait()
+            except TimeoutError:
+                pass
+        return account.record
+
+    def closed_since(self, cursor: int, *, limit: int = 5000) -> tuple[TaskRecord, ...]:
+        """Return the closed tasks behind number `cursor`, without gaps, in order."""
+        settled = asyncio.get_running_loop().time() - self._settle_s
+        oldest = next(iter(self._accounts), 1)
+        closed: list[TaskRecord] = []
+        for number in range(max(cursor + 1, oldest), self._submitted + 1):
+            account = self._accounts[number]
+            if not account.ended.is_set() or account.ended_at > settled or len(closed) == limit:
+                break
+            closed.append(account.record)
+        return tuple(closed)
+
+    def in_need_of(self, role: str, version: str) -> int:
+        """Return how many running tasks would meet this version of the role."""
+        router = self._messenger.router
+        return sum(
+            1
+            for account in self._open.values()
+            if router.version_for(role, account.record.task, account.record.table) == version
+        )
+
+    async def _carry(self, request: TaskRequest, role: str, account: _Account) -> None:
+        loop = asyncio.get_running_loop()
+        record = account.record
+        arms = {assignment.arm for assignment in record.assignments}
+        envelope = Envelope(
+            sender=OUTSIDE,
+            task=request.id,
+            conversation=request.conversation or request.id,
+            attributes=request.attributes,
+            table=record.table,
+            deadline=record.started_s + request.timeout_s,
+            traceparent=_traceparent(request.id),
+            arm=Arm.CANARY if Arm.CANARY in arms else Arm.BASELINE if arms else Arm.NONE,
+        )
+        outcome, result, error = Outcome.FAILED, None, "cancelled: the gateway stopped"
+        try:
+            result = await self._messenger.ask(
+                envelope, role, request.body, kind=request.kind, timeout_s=request.timeout_s
+            )
+            outcome, error = Outcome.COMPLETED, ""
+        except AgentError as failure:
+            late = failure.code == "ask_timed_out"
+            outcome = Outcome.TIMED_OUT if late else Outcome.FAILED
+            error = f"{failure.code}: {failure}"
+        except Exception as failure:  # noqa: BLE001 (no fault of ours may lose a task)
+            error = f"internal: {type(failure).__name__}: {failure}"
+        finally:
+            account.record = replace(
+                record,
+                outcome=outcome,
+                result=result,
+                error=error,
+                latency_s=loop.time() - record.started_s,
+            )
+            account.ended_at = loop.time()
+            account.ended.set()
+            del self._open[record.number]
+            self._ended[outcome] += 1
+            self._forget()
+
+    def _forget(self) -> None:
+        while len(self._accounts) > TASKS_KEPT:
+            number, account = next(iter(self._accounts.items()))
+            if not account.ended.is_set():
+                return
+            del self._accounts[number]
+            self._numbers.pop(account.record.task, None)
+
+
+def _traceparent(task: str) -> str:
+    digest = hashlib.blake2b(task.encode(), digest_size=24).hexdigest()
+    return f"00-{digest[:32]}-{digest[32:]}-01"

@@ -1,0 +1,290 @@
+"""One message being handled: the `Context` that its handler sees, and what it waits for.
+
+A wait counts for the deadlock detector only while the handler's own asyncio task awaits it. An
+ask that a handler runs in a task of its own making may be overtaken by other work, so it is
+shown as `active`: the detector would rather miss such a wait than invent a deadlock. `ask_all`
+and `ask_any` say what is meant and are seen.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from rolewise.agents.context import Ask, Memory, TaskInfo
+from rolewise.agents.errors import AgentError, ToolFailed
+from rolewise.agents.message import Message
+from rolewise.fleet.messenger import Envelope
+from rolewise.fleet.recording.notes import Noted
+from rolewise.graphs.interactions import Arm
+from rolewise.graphs.snapshots import RunningInvocation
+
+if TYPE_CHECKING:
+    from rolewise.fleet.replica import ReplicaCore
+
+
+class Invocation:
+    """The context of one message; see `rolewise.agents.context.Context`."""
+
+    def __init__(
+        self, *, replica: ReplicaCore, message: Message, deadline: float | None, started: float
+    ) -> None:
+        self._replica = replica
+        self._message = message
+        self._deadline = deadline
+        self._loop = asyncio.get_running_loop()
+        self._task = asyncio.current_task()
+        self._received = message.kind
+        self._epoch = 0
+        # (ids, need, deadline, since): replaced as a whole, so another thread can read it.
+        self._wait: tuple[tuple[int, ...], int, float | None, float] = ((), 0, None, started)
+        self._info = TaskInfo(
+            id=message.task, conversation=message.conversation, attributes=message.attributes
+        )
+
+    def with_body(self, body: Any) -> Message:
+        """Return the message with the body that the agent's `accepts` has made of it."""
+        self._message = replace(self._message, body=body)
+        return self._message
+
+    def waiting(self, now: float) -> RunningInvocation:
+        """Return what it waits for at this moment; callable from another thread."""
+        ids, need, deadline, since = self._wait
+        return RunningInvocation(
+            id=self._message.id,
+            epoch=self._epoch,
+            task=self._message.task,
+            state="wait" if ids else "active",
+            waits=ids,
+            need=need,
+            deadline=None if deadline is None else max(0.0, deadline - now),
+            since=max(0.0, now - since),
+        )
+
+    # What the handler sees.
+
+    @property
+    def task(self) -> TaskInfo:
+        """The task that this invocation serves."""
+        return self._info
+
+    @property
+    def role(self) -> str:
+        """The role that this replica plays."""
+        return self._replica.address.role
+
+    @property
+    def version(self) -> str:
+        """The version that this replica runs."""
+        return self._replica.address.version
+
+    @property
+    def config(self) -> Mapping[str, Any]:
+        """The version's config."""
+        return self._replica.config
+
+    @property
+    def deadline(self) -> float | None:
+        """Seconds left; None when there is no deadline."""
+        return None if self._deadline is None else max(0.0, self._deadline - self._loop.time())
+
+    @property
+    def memory(self) -> Memory:
+        """What the role remembers."""
+        return self._replica.memory
+
+    async def ask(
+        self, role: str, body: Any = None, *, kind: str = "ask", timeout: float | None = None
+    ) -> Any:
+        """Send a request and wait for the answer."""
+        message_id = self._replica.messenger.ids.next()
+        if asyncio.current_task() is not self._task:
+            return await self._send(Ask(role, body, kind, timeout), message_id, awaited=1)
+        self._begin((message_id,), 1, timeout)
+        try:
+            return await self._send(Ask(role, body, kind, timeout), message_id, awaited=1)
+        finally:
+            self._end()
+
+    async def ask_all(self, *asks: Ask) -> list[Any]:
+        """Send several requests at once and wait for all answers."""
+        tasks = self._start(asks, awaited=1)
+        own = asyncio.current_task() is self._task
+        if own:
+            self._begin(tuple(tasks), len(tasks), _longest(asks))
+        try:
+            pending = set(tasks.values())
+            while pending:
+                done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
+                for message_id, task in tasks.items():
+                    if task in done:
+                        task.result()  # raises the first failure, in the order of the asks
+                        if own:
+                            self._answered(message_id)
+            return [task.result() for task in tasks.values()]
+        finally:
+            await _cancel(tasks.values())
+            if own:
+                self._end()
+
+    async def ask_any(self, *asks: Ask) -> Any:
+        """Send several requests at once and return the first answer."""
+        if not asks:
+            raise ValueError("ask_any of no asks would wait for ever")
+        tasks = self._start(asks, awaited=2)
+        own = asyncio.current_task() is self._task
+        if own:
+            self._begin(tuple(tasks), 1, _longest(asks))
+        last: AgentError | None = None
+        try:
+            pending = set(tasks.values())
+            while pending:
+                done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
+                for message_id, task in tasks.items():
+                    if task not in done:
+                        continue
+                    error = task.exception()
+                    if error is None:
+                        return task.result()
+                    if not isinstance(error, AgentError):
+                        raise error
+                    last = error
+                    if own:
+                        self._failed_branch(message_id)
+            assert last is not None  # noqa: S101
+            raise last
+        finally:
+            await _cancel(tasks.values())
+            if own:
+                self._end()
+
+    async def tell(self, role: str, body: Any = None, *, kind: str = "tell") -> None:
+        """Send an event."""
+        await self._replica.messenger.tell(self._envelope(), role, body, kind=kind)
+
+    async def tool(self, name: str, args: Mapping[str, Any] | None = None) -> Any:
+        """Call one of the agent's own tools."""
+        tool = self._replica.agent.tools.get(name)
+        started, ok = self._loop.time(), False
+        try:
+            if tool is None:
+                known = ", ".join(sorted(self._replica.agent.tools)) or "none"
+                raise ToolFailed(f"{self.role} has no tool {name!r}; it has: {known}")
+            try:
+                result = tool(**(args or {}))
+                if inspect.isawaitable(result):
+                    result = await result
+            except ToolFailed:
+                raise
+            except Exception as error:
+                raise ToolFailed(f"tool {name!r}: {type(error).__name__}: {error}") from error
+            ok = True
+            return result
+        finally:
+            self._note(Noted.TOOL, name, ok=ok, a=self._loop.time() - started)
+
+    def usage(self, *, input_tokens: int = 0, output_tokens: int = 0, cost: float = 0.0) -> None:
+        """Note what a model call used."""
+        self._note(Noted.USAGE, a=input_tokens, b=output_tokens, c=cost)
+
+    def score(self, name: str, value: float) -> None:
+        """Note an evaluation score."""
+        if not 0.0 <= value <= 1.0:
+            raise ValueError(f"score {name!r} = {value}: want 0 to 1")
+        self._note(Noted.SCORE, name, a=value)
+
+    def progress(self, what: str = "") -> None:
+        """Say that something moved."""
+        self._note(Noted.PROGRESS, what)
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait on the fleet's clock."""
+        await asyncio.sleep(seconds)
+
+    # How it sends, and how its waits are kept.
+
+    def _note(self, what: Noted, name: str = "", **figures: Any) -> None:
+        self._replica.messenger.recorder.note(what, self._message.task, name, **figures)
+
+    def _envelope(self) -> Envelope:
+        message = self._message
+        return Envelope(
+            sender=self._replica.address,
+            task=message.task,
+            conversation=message.conversation,
+            table=message.table,
+            attributes=message.attributes,
+            parent=message.id,
+            deadline=self._deadline,
+            hop=message.hop,
+            traceparent=message.traceparent,
+            arm=Arm(message.arm),
+            received=self._received,
+        )
+
+    async def _send(self, ask: Ask, message_id: int, *, awaited: int) -> Any:
+        answer = await self._replica.messenger.ask(
+            self._envelope(),
+            ask.role,
+            ask.body,
+            kind=ask.kind,
+            timeout_s=ask.timeout,
+            awaited=awaited,
+            message_id=message_id,
+            on_sent=partial(self._sent_again, message_id),
+        )
+        self._received = ask.kind
+        return answer
+
+    def _start(self, asks: Iterable[Ask], *, awaited: int) -> dict[int, asyncio.Task[Any]]:
+        tasks: dict[int, asyncio.Task[Any]] = {}
+        for ask in asks:
+            message_id = self._replica.messenger.ids.next()
+            tasks[message_id] = self._loop.create_task(self._send(ask, message_id, awaited=awaited))
+        return tasks
+
+    def _begin(self, ids: tuple[int, ...], need: int, timeout: float | None) -> None:
+        now = self._loop.time()
+        deadline = self._deadline
+        if timeout is not None:
+            deadline = now + timeout if deadline is None else min(deadline, now + timeout)
+        self._epoch += 1
+        self._wait = (ids, need, deadline, now)
+
+    def _end(self) -> None:
+        self._epoch += 1
+        self._wait = ((), 0, None, self._loop.time())
+
+    def _answered(self, message_id: int) -> None:
+        ids, need, deadline, since = self._wait
+        self._epoch += 1
+        self._wait = (tuple(i for i in ids if i != message_id), need - 1, deadline, since)
+
+    def _failed_branch(self, message_id: int) -> None:
+        ids, need, deadline, since = self._wait
+        self._epoch += 1
+        self._wait = (tuple(i for i in ids if i != message_id), need, deadline, since)
+
+    def _sent_again(self, old: int, fresh: int) -> None:
+        ids, need, deadline, since = self._wait
+        if old in ids:
+            self._epoch += 1
+            self._wait = (tuple(fresh if i == old else i for i in ids), need, deadline, since)
+
+
+def _longest(asks: Iterable[Ask]) -> float | None:
+    timeouts = [ask.timeout for ask in asks]
+    known = [timeout for timeout in timeouts if timeout is not None]
+    return max(known) if known and len(known) == len(timeouts) else None
+
+
+async def _cancel(tasks: Iterable[asyncio.Task[Any]]) -> None:
+    """Cancel what still runs and wait for it, so that no ask outlives its handler."""
+    tasks = list(tasks)
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

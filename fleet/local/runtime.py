@@ -1,0 +1,256 @@
+"""A whole fleet in one process: the runtime of rehearsals and tests.
+
+The same replicas, messenger, gateway and recorder as on Ray; only the wire is different. In a
+`VirtualTimeLoop` it is deterministic by its seed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rolewise.agents.agent import load_agent
+from rolewise.agents.message import Address
+from rolewise.fleet.gateway import Gateway
+from rolewise.fleet.ids import IdSource
+from rolewise.fleet.local.memory import LocalMemory
+from rolewise.fleet.local.network import LocalLink, Network
+from rolewise.fleet.messenger import Messenger
+from rolewise.fleet.recording.collector import Collector
+from rolewise.fleet.recording.recorder import Recorder
+from rolewise.fleet.replica import ReplicaCore
+from rolewise.fleet.routing.router import Router
+from rolewise.fleet.routing.table import RoutingTable
+from rolewise.fleet.runtime import (
+    CapacityShort,
+    Fenced,
+    Observation,
+    ReplicaState,
+    ReplicaStatus,
+    VersionDefinition,
+)
+from rolewise.fleet.task import TaskRecord, TaskRequest
+from rolewise.graphs.interaction_graph import InteractionWindows
+from rolewise.graphs.snapshots import ReplicaSnapshot
+
+DRAIN_LOOK_S = 0.05
+"""How often a drain looks whether its version is still needed."""
+
+
+@dataclass(slots=True)
+class _Live:
+    """One replica with what is needed to replace it."""
+
+    core: ReplicaCore
+    definition: VersionDefinition
+    recorder: Recorder
+    restarts: int = 0
+    draining: bool = False
+
+
+class LocalRuntime:
+    """See `rolewise.fleet.runtime.Runtime` for the contract.
+
+    Args:
+        entry: Entry roles.
+        seed: Seeds the network.
+        network: Latency; drawn from the seed when left out.
+        max_replicas: The size of this pretend cluster; 0 for no limit.
+        settle_s: See `Gateway`.
+    """
+
+    def __init__(
+        self,
+        *,
+        entry: tuple[str, ...],
+        seed: int = 0,
+        network: Network | None = None,
+        max_replicas: int = 0,
+        settle_s: float = 0.5,
+    ) -> None:
+        self._network = network or Network(seed=seed)
+        self._max_replicas = max_replicas
+        self._router = Router()
+        self._collector = Collector()
+        self._links: dict[Address, LocalLink] = {}
+        self._replicas: dict[Address, _Live] = {}
+        self._memories: dict[str, LocalMemory] = {}
+        self._numbers = 0
+        self._fencing = 0
+        self._gateway_recorder = self._recorder("gateway", "")
+        self._gateway = Gateway(
+            messenger=self._messenger(0, 0, self._gateway_recorder),
+            entry=entry,
+            settle_s=settle_s,
+        )
+
+    async def scale(self, version: VersionDefinition, replicas: int, *, fencing: int) -> None:
+        """Bring the version to this many replicas."""
+        self._check(fencing)
+        live = self._of(version.role, version.version)
+        others = len(self._replicas) - len(live)
+        if self._max_replicas and others + replicas > self._max_replicas:
+            raise CapacityShort(
+                f"{version.role}@{version.version}: {replicas} replicas beside {others} others, "
+                f"but there is room for {self._max_replicas}"
+            )
+        for _ in range(replicas - len(live)):
+            self._numbers += 1
+            address = Address(role=version.role, version=version.version, replica=self._numbers)
+            self._start(address, version, restarts=0)
+        for address in live[replicas:]:
+            self._stop(address)
+        self._router.set_replicas(self._replicas)
+
+    async def install(self, table: RoutingTable, *, fencing: int) -> None:
+        """Put a routing table in force."""
+        self._check(fencing)
+        self._router.install(table)
+
+    async def drain(self, role: str, version: str, limit_s: float, *, fencing: int) -> int:
+        """Wait until no task needs the version, then cancel what is left."""
+        self._check(fencing)
+        loop = asyncio.get_running_loop()
+        end = loop.time() + limit_s
+        for address in self._of(role, version):
+            self._replicas[address].draining = True
+        while loop.time() < end and self._busy(role, version):
+            await asyncio.sleep(DRAIN_LOOK_S)
+        return sum(
+            self._replicas[address].core.withdraw_all(reason="drained")
+            for address in self._of(role, version)
+        )
+
+    async def submit(self, request: TaskRequest) -> None:
+        """Accept a task."""
+        self._gateway.submit(request)
+
+    async def result(self, task: str, *, wait_s: float = 0.0) -> TaskRecord | None:
+        """Return the account of a task."""
+        record = await self._gateway.result(task, wait_s)
+        self._collect()
+        return None if record is None else self._collector.complete([record])[0]
+
+    async def observe(self, cursor: int = 0) -> Observation:
+        """Read liveness, counts and closed tasks."""
+        self._collect()
+        closed = self._collector.complete(self._gateway.closed_since(cursor))
+        last = closed[-1].number if closed else cursor
+        return Observation(
+            now_s=asyncio.get_running_loop().time(),
+            replicas=tuple(self._status(live) for live in self._replicas.values()),
+            counts=self._gateway.counts,
+            closed=closed,
+            watermark=last,
+            cursor=last,
+            lost_records=self._collector.lost,
+        )
+
+    async def waits(self) -> Sequence[ReplicaSnapshot]:
+        """Ask every replica for its waits."""
+        return [live.core.snapshot() for live in self._replicas.values()]
+
+    async def graph(self) -> InteractionWindows:
+        """Return the interaction graph as folded so far."""
+        self._collect()
+        return self._collector.windows
+
+    def kill(self, role: str, version: str) -> str:
+        """Let one replica die, as a crashed process does, and replace it; return its name.
+
+        Raises:
+            LookupError: There is none.
+        """
+        addresses = self._of(role, version)
+        if not addresses:
+            raise LookupError(f"no replica of {role}@{version} to kill")
+        address = addresses[0]
+        live = self._replicas[address]
+        self._stop(address)
+        self._start(address, live.definition, restarts=live.restarts + 1)
+        self._router.set_replicas(self._replicas)
+        return str(address)
+
+    def _start(self, address: Address, version: VersionDefinition, *, restarts: int) -> None:
+        agent = load_agent(version.agent, version.config)
+        recorder = self._recorder(f"{address}.{restarts}", address.node)
+        core = ReplicaCore(
+            address=address,
+            agent=agent,
+            slots=version.slots,
+            queue_limit=version.queue_limit,
+            messenger=self._messenger(address.replica, restarts, recorder),
+            memory=self._memories.setdefault(address.role, LocalMemory()),
+            config=version.config,
+            now=asyncio.get_running_loop().time,
+        )
+        self._replicas[address] = _Live(core, version, recorder, restarts=restarts)
+
+    def _stop(self, address: Address) -> None:
+        live = self._replicas.pop(address)
+        self._take(live.recorder)
+        link = self._links.pop(address, None)
+        if link is not None:
+            link.close()
+        live.core.withdraw_all(reason="replica_lost")
+
+    def _busy(self, role: str, version: str) -> bool:
+        cores = [self._replicas[address].core for address in self._of(role, version)]
+        return (
+            any(core.running or core.queued for core in cores)
+            or self._gateway.in_need_of(role, version) > 0
+        )
+
+    def _of(self, role: str, version: str) -> list[Address]:
+        return [a for a in self._replicas if a.role == role and a.version == version]
+
+    def _check(self, fencing: int) -> None:
+        if fencing < self._fencing:
+            raise Fenced(f"fencing number {fencing} is older than {self._fencing}")
+        self._fencing = fencing
+
+    def _status(self, live: _Live) -> ReplicaStatus:
+        address = live.core.address
+        return ReplicaStatus(
+            replica=str(address),
+            role=address.role,
+            version=address.version,
+            state=ReplicaState.DRAINING if live.draining else ReplicaState.READY,
+            restarts=live.restarts,
+            table=self._router.table.number,
+            running=live.core.running,
+            queued=live.core.queued,
+        )
+
+    def _recorder(self, source: str, node: str) -> Recorder:
+        loop = asyncio.get_running_loop()
+        return Recorder(source, node, clock_ns=lambda: int(loop.time() * 1e9))
+
+    def _messenger(self, process: int, nonce: int, recorder: Recorder) -> Messenger:
+        return Messenger(
+            router=self._router,
+            link_to=self._link_to,
+            recorder=recorder,
+            ids=IdSource(process, nonce),
+        )
+
+    def _link_to(self, address: Address) -> LocalLink:
+        link = self._links.get(address)
+        if link is None:
+            link = self._links[address] = LocalLink(address, self._find, self._network)
+        return link
+
+    def _find(self, address: Address) -> ReplicaCore | None:
+        live = self._replicas.get(address)
+        return None if live is None else live.core
+
+    def _collect(self) -> None:
+        self._take(self._gateway_recorder)
+        for live in self._replicas.values():
+            self._take(live.recorder)
+
+    def _take(self, recorder: Recorder) -> None:
+        delivery = recorder.take()
+        if delivery is not None:
+            self._collector.take(delivery, now_s=asyncio.get_running_loop().time())

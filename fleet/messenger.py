@@ -1,0 +1,271 @@
+"""Sends one process's messages: picks the replica, carries, times, records, and types the failure.
+
+Both a replica's invocations and the gateway send through one. It holds no state about
+conversations; what travels with a task (its table, trace and what is left of its time) is given
+with each call as an `Envelope`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from rolewise.agents.errors import AgentError, Failure
+from rolewise.agents.message import Address, Message, Nature, Reply
+from rolewise.fleet.ids import IdSource
+from rolewise.fleet.link import LinkTo
+from rolewise.fleet.recording.recorder import Recorder
+from rolewise.fleet.routing.router import Router
+from rolewise.graphs.interactions import Arm, Happening
+
+RESENDS = 2
+"""How often a request to an idempotent role is sent again after its replica was lost."""
+
+_RESENDABLE = frozenset({"replica_lost", "drained"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Envelope:
+    """What every message of one invocation has in common.
+
+    Attributes:
+        sender: The sending replica, or `OUTSIDE`.
+        parent: The sending invocation; 0 from outside.
+        deadline: Event loop time at which the task or the invocation ends; None for never.
+        arm: Arm of the task, for the records.
+        received: Kind that the sending invocation last received, for the records.
+    """
+
+    sender: Address
+    task: str
+    conversation: str
+    table: int
+    attributes: Mapping[str, Any]
+    parent: int = 0
+    deadline: float | None = None
+    hop: int = 0
+    traceparent: str = ""
+    arm: Arm = Arm.NONE
+    received: str = ""
+
+
+class Messenger:
+    """Asks and tells on behalf of one process."""
+
+    def __init__(
+        self, *, router: Router, link_to: LinkTo, recorder: Recorder, ids: IdSource
+    ) -> None:
+        self.router = router
+        self.recorder = recorder
+        self.ids = ids
+        self._link_to = link_to
+
+    async def ask(
+        self,
+        envelope: Envelope,
+        role: str,
+        body: Any,
+        *,
+        kind: str,
+        timeout_s: float | None,
+        awaited: int = 1,
+        message_id: int = 0,
+        on_sent: Callable[[int], None] | None = None,
+    ) -> Any:
+        """Send a request and return the answer's body.
+
+        Args:
+            envelope: What the asking invocation gives to all its messages.
+            role: Role that is asked.
+            body: Body of the request.
+            kind: Kind of the request.
+            timeout_s: Own bound of this ask; the envelope's deadline bounds it too.
+            awaited: 1 alone or with others (AND), 2 the first of several (OR).
+            message_id: Id that the caller has drawn already; 0 draws one.
+            on_sent: Told the id of each further sending, when the request is sent again.
+
+        Raises:
+            AgentError: Why there is no answer, typed; `asyncio.CancelledError` passes through.
+        """
+        attempt = 0
+        while True:
+            reply = await self._ask_once(
+                envelope,
+                role,
+                body,
+                kind=kind,
+                timeout_s=timeout_s,
+                awaited=awaited,
+                message_id=message_id or self.ids.next(),
+                attempt=attempt,
+            )
+            failure = reply.failure
+            if failure is None:
+                return reply.body
+            if (
+                failure.code in _RESENDABLE
+                and attempt < RESENDS
+                and self.router.is_idempotent(role)
+            ):
+                attempt += 1
+                message_id = self.ids.next()
+                if on_sent is not None:
+                    on_sent(message_id)
+                continue
+            raise failure.as_error()
+
+    async def tell(self, envelope: Envelope, role: str, body: Any, *, kind: str) -> None:
+        """Send an event; returns when the far queue has taken it.
+
+        Raises:
+            AgentError: It was not taken.
+        """
+        address = self.router.pick(role, envelope.task, envelope.table)
+        message = self._message(
+            envelope,
+            role,
+            body,
+            kind=kind,
+            message_id=self.ids.next(),
+            nature=Nature.EVENT,
+            timeout_s=_remaining(envelope.deadline, None),
+            awaited=0,
+        )
+        self.recorder.happened(
+            Happening.SENT,
+            message,
+            envelope.sender,
+            address,
+            arm=envelope.arm,
+            received=envelope.received,
+        )
+        refused = await self._link_to(address).tell(message)
+        if refused is not None and refused.failure is not None:
+            raise refused.failure.as_error()
+
+    async def _ask_once(
+        self,
+        envelope: Envelope,
+        role: str,
+        body: Any,
+        *,
+        kind: str,
+        timeout_s: float | None,
+        awaited: int,
+        message_id: int,
+        attempt: int,
+    ) -> Reply:
+        router, recorder = self.router, self.recorder
+        try:
+            address = router.pick(role, envelope.task, envelope.table)
+        except AgentError as error:
+            return _refusal(message_id, envelope.sender, error, role)
+        bound = _remaining(envelope.deadline, timeout_s)
+        message = self._message(
+            envelope,
+            role,
+            body,
+            kind=kind,
+            message_id=message_id,
+            nature=Nature.REQUEST,
+            timeout_s=bound,
+            awaited=awaited,
+            attempt=attempt,
+        )
+        loop = asyncio.get_running_loop()
+        sent_at = loop.time()
+        recorder.happened(
+            Happening.SENT,
+            message,
+            envelope.sender,
+            address,
+            arm=envelope.arm,
+            received=envelope.received,
+        )
+        happening, received = Happening.CANCELLED, ""
+        router.opened(address)
+        try:
+            if bound is None:
+                reply = await self._link_to(address).ask(message)
+            else:
+                async with asyncio.timeout(bound):
+                    reply = await self._link_to(address).ask(message)
+            if reply.failure is None:
+                happening = Happening.REPLIED
+            else:
+                received = reply.failure.code
+                happening = Happening.TIMED_OUT if received == "ask_timed_out" else Happening.FAILED
+        except TimeoutError:
+            happening, received = Happening.TIMED_OUT, "ask_timed_out"
+            reply = Reply(
+                to=message_id,
+                sender=address,
+                failure=Failure(
+                    code="ask_timed_out",
+                    message=f"{address.node} did not answer {kind!r} within {bound:.3g} s",
+                    role=role,
+                    version=address.version,
+                ),
+            )
+        finally:
+            router.closed(address)
+            recorder.happened(
+                happening,
+                message,
+                envelope.sender,
+                address,
+                duration_ns=int((loop.time() - sent_at) * 1e9),
+                arm=envelope.arm,
+                received=received,
+            )
+        return reply
+
+    @staticmethod
+    def _message(
+        envelope: Envelope,
+        role: str,
+        body: Any,
+        *,
+        kind: str,
+        message_id: int,
+        nature: Nature,
+        timeout_s: float | None,
+        awaited: int,
+        attempt: int = 0,
+    ) -> Message:
+        return Message(
+            id=message_id,
+            nature=nature,
+            kind=kind,
+            sender=envelope.sender,
+            to=role,
+            body=body,
+            task=envelope.task,
+            conversation=envelope.conversation,
+            attributes=envelope.attributes,
+            parent=envelope.parent,
+            table=envelope.table,
+            timeout_s=timeout_s,
+            hop=envelope.hop + 1,
+            traceparent=envelope.traceparent,
+            arm=int(envelope.arm),
+            awaited=awaited,
+            attempt=attempt,
+        )
+
+
+def _remaining(deadline: float | None, timeout_s: float | None) -> float | None:
+    if deadline is None:
+        return timeout_s
+    left = max(0.0, deadline - asyncio.get_running_loop().time())
+    return left if timeout_s is None else min(left, timeout_s)
+
+
+def _refusal(message_id: int, sender: Address, error: AgentError, role: str) -> Reply:
+    return Reply(
+        to=message_id,
+        sender=sender,
+        failure=Failure(code=error.code, message=str(error), role=role),
+    )

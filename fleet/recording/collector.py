@@ -1,0 +1,111 @@
+"""Folds what recorders ship: the interaction graph's windows, and the sums of each task.
+
+One collector has all telemetry of a task (deliveries are split by task), so collectors never
+need each other; their windows merge by addition.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from rolewise.fleet.recording.notes import Delivery, Noted
+from rolewise.fleet.task import TaskRecord, task_key
+from rolewise.graphs.interaction_graph import InteractionWindows
+from rolewise.graphs.interactions import Happening
+
+TASKS_KEPT = 60_000
+
+
+@dataclass(slots=True)
+class Tally:
+    """The sums of one task, as far as telemetry has arrived."""
+
+    messages: int = 0
+    tool_calls: int = 0
+    tool_errors: int = 0
+    input_tokens: float = 0.0
+    output_tokens: float = 0.0
+    cost_usd: float = 0.0
+    scores: dict[str, float] = field(default_factory=dict)
+
+
+class Collector:
+    """One shard's graph and sums; no I/O."""
+
+    def __init__(self, *, window_s: float = 10.0) -> None:
+        self.windows = InteractionWindows(window_s=window_s)
+        self._tallies: OrderedDict[int, Tally] = OrderedDict()
+        self._lost: dict[str, int] = {}
+
+    @property
+    def lost(self) -> int:
+        """Records and notes that recorders had to drop."""
+        return sum(self._lost.values())
+
+    def take(self, delivery: Delivery, *, now_s: float) -> None:
+        """Fold one delivery; one that comes a second time changes nothing."""
+        batch = delivery.batch
+        if not self.windows.fold(batch, now_s=now_s):
+            return
+        self._lost[batch.source] = batch.lost + delivery.lost_notes
+        sent = batch.records["task"][batch.records["ev"] == Happening.SENT]
+        keys, counts = np.unique(sent, return_counts=True)
+        for key, count in zip(keys.tolist(), counts.tolist(), strict=True):
+            self._tally(key).messages += count
+        if len(delivery.notes):
+            self._take_notes(delivery)
+
+    def complete(self, records: Iterable[TaskRecord]) -> tuple[TaskRecord, ...]:
+        """Return the records with this shard's sums written in."""
+        return tuple(self._complete(record) for record in records)
+
+    def _complete(self, record: TaskRecord) -> TaskRecord:
+        tally = self._tallies.get(task_key(record.task))
+        if tally is None:
+            return record
+        return replace(
+            record,
+            messages=tally.messages,
+            tool_calls=tally.tool_calls,
+            tool_errors=tally.tool_errors,
+            input_tokens=int(tally.input_tokens),
+            output_tokens=int(tally.output_tokens),
+            cost_usd=tally.cost_usd,
+            scores=dict(tally.scores),
+        )
+
+    def _take_notes(self, delivery: Delivery) -> None:
+        node = delivery.batch.source.partition("#")[0]
+        per_node = Tally()
+        for note in delivery.notes.tolist():
+            _, key, _, name, what, ok, _, a, b, c = note
+            for tally in (self._tally(key), per_node):
+                if what == Noted.TOOL:
+                    tally.tool_calls += 1
+                    tally.tool_errors += not ok
+                elif what == Noted.USAGE:
+                    tally.input_tokens += a
+                    tally.output_tokens += b
+                    tally.cost_usd += c
+                elif what == Noted.SCORE:
+                    tally.scores[delivery.names.get(name, "")] = a
+        self.windows.note_usage(
+            node,
+            input_tokens=int(per_node.input_tokens),
+            output_tokens=int(per_node.output_tokens),
+            cost_usd=per_node.cost_usd,
+            tool_calls=per_node.tool_calls,
+            tool_errors=per_node.tool_errors,
+        )
+
+    def _tally(self, key: int) -> Tally:
+        tally = self._tallies.get(key)
+        if tally is None:
+            tally = self._tallies[key] = Tally()
+            if len(self._tallies) > TASKS_KEPT:
+                self._tallies.popitem(last=False)
+        return tally
