@@ -57,11 +57,14 @@ FIELDS: tuple[tuple[str, str], ...] = (
     ("hop", "u1"),
     ("ev", "u1"),  # Happening
     ("arm", "u1"),  # Arm
-    ("flags", "u1"),  # bit 0 awaited (AND), 1 awaited (OR), 2 event, 3 mirrored, 4 progress, 5-7 attempt
+    (
+        "flags",
+        "u1",
+    ),  # bit 0 awaited (AND), 1 awaited (OR), 2 event, 3 mirrored, 4 progress, 5-7 attempt
 )
 DTYPE = np.dtype([(name, kind) for name, kind in FIELDS])
 RECORD = struct.Struct("<qQQQQQIIHHHHHHBBBB")
-assert RECORD.size == DTYPE.itemsize == 72  # noqa: S101
+assert RECORD.size == DTYPE.itemsize == 72  # noqa: S101, PLR2004
 
 Records = npt.NDArray[np.void]
 

@@ -1,0 +1,271 @@
+"""The interaction graph: who sends what to whom, how often, how fast, how well.
+
+Collectors fold batches of records into windows of time; the controller merges the collectors'
+windows and asks for a graph. Both are sums, so that neither the split into batches nor the order
+in which they come or are merged matters, and cost grows with the batch, never with history.
+The networkx graph is an export, built on demand: nothing updates it for each message.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields
+from typing import Any, Literal
+
+import networkx as nx
+
+from rolewise.graphs.batch_ledger import BatchLedger
+from rolewise.graphs.edge_table import Edge, EdgeSums, EdgeTable, tally
+from rolewise.graphs.interactions import Batch, Happening
+
+View = Literal["version", "role"]
+
+_NANO = 1_000_000_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """What the invocations of one node used. Money is whole nano-dollars: sums stay exact."""
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cost_nano_usd: int = 0
+    tool_calls: int = 0
+    tool_errors: int = 0
+
+    def plus(self, other: Usage) -> Usage:
+        """Return the sum of both."""
+        names = (column.name for column in fields(self))
+        return Usage(**{name: getattr(self, name) + getattr(other, name) for name in names})
+
+
+class InteractionWindows:
+    """Sums of all interactions: one table for each window of time, and one for all time.
+
+    Args:
+        window_s: Length of a window; windows start at multiples of it on the collector's clock.
+        windows: How many windows are kept, back from the newest.
+    """
+
+    def __init__(self, *, window_s: float = 10.0, windows: int = 360) -> None:
+        if window_s <= 0 or windows < 1:
+            raise ValueError(f"window_s and windows must be positive: {window_s}, {windows}")
+        self.window_s = window_s
+        self.windows = windows
+        self._tables: dict[int, EdgeTable] = {}
+        self._total = EdgeTable()
+        self._usage: dict[str, Usage] = {}
+        self._ledger = BatchLedger()
+        self._first: int | None = None
+        self._latest_s = 0.0
+
+    @property
+    def lost(self) -> int:
+        """Records that were written, or should have been, and never came."""
+        return self._ledger.lost
+
+    @property
+    def records(self) -> int:
+        """Records folded so far."""
+        return self._ledger.records
+
+    def fold(self, batch: Batch, *, now_s: float) -> bool:
+        """Add a batch to the window that `now_s`, the time of its arrival, falls in.
+
+        Returns:
+            False when the batch was folded before; then nothing changes.
+
+        Raises:
+            ValueError: The batch contradicts its own tables; then nothing changes.
+        """
+        table = tally(batch)
+        if not self._ledger.enter(batch):
+            return False
+        window = int(now_s // self.window_s)
+        self._add(window, table)
+        self._total.add(table)
+        self._first = window if self._first is None else min(self._first, window)
+        self._latest_s = max(self._latest_s, now_s)
+        self._expire()
+        return True
+
+    def note_usage(
+        self,
+        node: str,
+        *,
+        input_tokens: int = 0,
+        output_tokens: int = 0,
+        cost_usd: float = 0.0,
+        tool_calls: int = 0,
+        tool_errors: int = 0,
+    ) -> None:
+        """Add what invocations of a node, `role@version`, used."""
+        used = Usage(
+            input_tokens=input_tokens,
+            output_tokens=output_tokens,
+            cost_nano_usd=round(cost_usd * _NANO),
+            tool_calls=tool_calls,
+            tool_errors=tool_errors,
+        )
+        self._usage[node] = self._usage.get(node, Usage()).plus(used)
+
+    def merge(self, other: InteractionWindows) -> None:
+        """Add what another collector has seen; no batch may have been folded by both.
+
+        Raises:
+            ValueError: The two cut time differently.
+        """
+        if (self.window_s, self.windows) != (other.window_s, other.windows):
+            raise ValueError("windows of different length or number do not merge")
+        for window, table in other._tables.items():
+            self._add(window, table)
+        self._total.add(other._total)
+        for node, used in other._usage.items():
+            self._usage[node] = self._usage.get(node, Usage()).plus(used)
+        self._ledger.merge(other._ledger)
+        firsts = [first for first in (self._first, other._first) if first is not None]
+        self._first = min(firsts, default=None)
+        self._latest_s = max(self._latest_s, other._latest_s)
+        self._expire()
+
+    def edges(
+        self, *, last_s: float | None = None, now_s: float | None = None
+    ) -> Mapping[Edge, EdgeSums]:
+        """Return the sums of every edge.
+
+        Args:
+            last_s: Only windows that overlap this many seconds back from `now_s`; all time,
+                also before the oldest window, when None.
+            now_s: The collector's clock; the time of the latest batch when None.
+        """
+        if last_s is None:
+            return {edge: self._total.sums(edge) for edge in self._total}
+        chosen = EdgeTable()
+        for window in self._within(last_s, now_s):
+            chosen.add(self._tables[window])
+        return {edge: chosen.sums(edge) for edge in chosen}
+
+    def usage(self) -> Mapping[str, Usage]:
+        """Return what each node used, over all time."""
+        return dict(self._usage)
+
+    def to_networkx(
+        self,
+        *,
+        view: View = "version",
+        last_s: float | None = None,
+        now_s: float | None = None,
+        mirrored: bool = False,
+    ) -> nx.MultiDiGraph:
+        """Build the graph for views and path algorithms.
+
+        Args:
+            view: `version`: nodes are `role@version`; `role`: versions count together, for
+                comparing arms and ordering roles.
+            last_s: As in `edges`.
+            now_s: As in `edges`.
+            mirrored: The graph of mirrored messages instead of that of live ones.
+
+        Returns:
+            Nodes have `role`, `version`, `entry`, `started` and usage (over all time); edges
+            are keyed by `(kind, arm)` and have counts, `failures`, `rate` (sent a second),
+            `bytes`, `last_seen_s` and, once a reply came, `latency_ms_p50`, `_p95`, `_p99`.
+            All attributes are plain numbers, strings and booleans.
+        """
+        span_s = self._span_s(last_s, now_s)
+        sums_by_edge: dict[Edge, EdgeSums] = {}
+        for edge, sums in self.edges(last_s=last_s, now_s=now_s).items():
+            if edge.mirrored != mirrored:
+                continue
+            seen = edge._replace(src=_name(edge.src, view), dst=_name(edge.dst, view))
+            known = sums_by_edge.get(seen)
+            sums_by_edge[seen] = known.plus(sums) if known else sums
+
+        graph = nx.MultiDiGraph(view=view, span_s=span_s, lost=self.lost)
+        used_by_node: dict[str, Usage] = {}
+        for node, used in self._usage.items():
+            name = _name(node, view)
+            used_by_node[name] = used_by_node.get(name, Usage()).plus(used)
+        names = {name for edge in sums_by_edge for name in (edge.src, edge.dst)}
+        for name in sorted(names | used_by_node.keys()):
+            graph.add_node(name, **_node_attributes(name, used_by_node.get(name, Usage())))
+        for edge in sorted(sums_by_edge):
+            sums = sums_by_edge[edge]
+            graph.add_edge(
+                edge.src, edge.dst, (edge.kind, edge.arm), **_edge_attributes(edge, sums, span_s)
+            )
+            target = graph.nodes[edge.dst]
+            target["started"] += sums.count(Happening.STARTED)
+            target["entry"] = target["entry"] or edge.src == ""
+        return graph
+
+    def _add(self, window: int, table: EdgeTable) -> None:
+        self._tables.setdefault(window, EdgeTable()).add(table)
+
+    def _expire(self) -> None:
+        oldest = max(self._tables, default=0) - self.windows
+        for window in [window for window in self._tables if window <= oldest]:
+            del self._tables[window]
+
+    def _within(self, last_s: float, now_s: float | None) -> Iterator[int]:
+        now_s = self._latest_s if now_s is None else now_s
+        return (window for window in self._tables if (window + 1) * self.window_s > now_s - last_s)
+
+    def _span_s(self, last_s: float | None, now_s: float | None) -> float:
+        """Return the seconds that the sums cover, at least one window, for rates."""
+        now_s = self._latest_s if now_s is None else now_s
+        first_s = 0.0 if self._first is None else self._first * self.window_s
+        if last_s is not None:
+            oldest_s = (now_s - last_s) // self.window_s * self.window_s
+            kept_s = (max(self._tables, default=0) - self.windows + 1) * self.window_s
+            first_s = max(first_s, oldest_s, kept_s)
+        return max(now_s - first_s, self.window_s)
+
+
+def split_node(node: str) -> tuple[str, str]:
+    """Return role and version of a node `role@version`."""
+    role, _, version = node.partition("@")
+    return role, version
+
+
+def _name(node: str, view: View) -> str:
+    return node if view == "version" else split_node(node)[0]
+
+
+def _node_attributes(name: str, used: Usage) -> dict[str, Any]:
+    role, version = split_node(name)
+    return {
+        "role": role,
+        "version": version,
+        "entry": False,
+        "started": 0,
+        "tokens": used.input_tokens + used.output_tokens,
+        "input_tokens": used.input_tokens,
+        "output_tokens": used.output_tokens,
+        "cost_usd": used.cost_nano_usd / _NANO,
+        "tool_calls": used.tool_calls,
+        "tool_errors": used.tool_errors,
+    }
+
+
+def _edge_attributes(edge: Edge, sums: EdgeSums, span_s: float) -> dict[str, Any]:
+    sent = sums.count(Happening.SENT)
+    attributes: dict[str, Any] = {
+        "kind": edge.kind,
+        "arm": edge.arm.name.lower(),
+        "n": sent,
+        **{
+            happening.name.lower(): sums.count(happening)
+            for happening in Happening
+            if happening is not Happening.SENT
+        },
+        "failures": sums.failures,
+        "rate": sent / span_s,
+        "bytes": sums.size,
+        "last_seen_s": sums.last_ns / _NANO,
+    }
+    for percent in (50, 95, 99):
+        latency_ms = sums.latency_ms(percent / 100)
+        if latency_ms is not None:
+            attributes[f"latency_ms_p{percent}"] = latency_ms
+    return attributes

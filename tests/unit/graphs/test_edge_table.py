@@ -1,0 +1,131 @@
+"""Columnar sums agree with counting record by record, in any split and both ways of counting."""
+
+import pickle
+from collections import defaultdict
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rolewise.graphs import edge_table
+from rolewise.graphs.edge_table import LATENCY_BUCKETS, Edge, EdgeTable, latency_bucket, tally
+from rolewise.graphs.interactions import Arm, Batch, Happening
+from tests.unit.graphs.builders import KINDS, NODES, Record, batch_of
+
+records = st.builds(
+    Record,
+    ev=st.sampled_from(Happening),
+    src=st.sampled_from(NODES),
+    dst=st.sampled_from(NODES),
+    kind=st.sampled_from(KINDS),
+    arm=st.sampled_from(Arm),
+    mirrored=st.booleans(),
+    size=st.integers(0, 2**32 - 1),
+    dur=st.integers(0, 2**42),
+    t=st.integers(-(2**40), 2**62),
+)
+many_records = st.lists(records, max_size=40)
+
+
+def reference(happened: list[Record]) -> dict[Edge, tuple]:
+    """Count record by record, in plain Python."""
+    counts: dict[Edge, list[int]] = defaultdict(lambda: [0] * 7)
+    size: dict[Edge, int] = defaultdict(int)
+    latency: dict[Edge, list[int]] = defaultdict(lambda: [0] * LATENCY_BUCKETS)
+    last: dict[Edge, int] = {}
+    for record in happened:
+        edge = Edge(record.src, record.dst, record.kind, record.arm, record.mirrored)
+        counts[edge][record.ev] += 1
+        last[edge] = max(last.get(edge, record.t), record.t)
+        if record.ev is Happening.SENT:
+            size[edge] += record.size
+        if record.ev is Happening.REPLIED:
+            latency[edge][exact_bucket(record.dur)] += 1
+    return {edge: (counts[edge], size[edge], latency[edge], last[edge]) for edge in counts}
+
+
+def exact_bucket(dur: int) -> int:
+    """Find the bucket in whole numbers: b holds 2^((80+b)/4) <= dur < 2^((81+b)/4)."""
+    return next((b for b in range(79) if dur**4 < 2 ** (81 + b)), 79)
+
+
+def content(table: EdgeTable) -> dict[Edge, tuple]:
+    return {
+        edge: (sums.counts.tolist(), sums.size, sums.latency.tolist(), sums.last_ns)
+        for edge in table
+        for sums in [table.sums(edge)]
+    }
+
+
+@given(many_records, st.integers(0, 3))
+def test_tally_counts_like_the_reference(happened, shift):
+    assert content(tally(batch_of(*happened, shift=shift))) == reference(happened)
+
+
+@given(many_records)
+def test_counting_over_all_codes_gives_the_same_table(happened):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(edge_table, "_DENSE_RECORDS", 0)
+        assert content(tally(batch_of(*happened))) == reference(happened)
+
+
+@given(st.lists(many_records, max_size=5))
+def test_tables_add_up_whatever_the_split(parts):
+    table = EdgeTable()
+    for shift, part in enumerate(parts):
+        table.add(tally(batch_of(*part, shift=shift)))
+    assert content(table) == reference([record for part in parts for record in part])
+
+
+@given(many_records)
+def test_a_table_pickles(happened):
+    table = EdgeTable()
+    table.add(tally(batch_of(*happened)))
+    copy = pickle.loads(pickle.dumps(table))  # noqa: S301
+    assert content(copy) == content(table)
+    copy.add(table)
+    assert content(copy) == reference(happened * 2)
+
+
+def test_buckets_meet_at_their_edges():
+    edges = [2 ** (80 + b) for b in range(1, LATENCY_BUCKETS)]
+    below = [int(edge**0.25) for edge in edges]
+    while any(n**4 >= edge for n, edge in zip(below, edges, strict=True)):
+        below = [n - (n**4 >= edge) for n, edge in zip(below, edges, strict=True)]
+    found = latency_bucket(np.array(below, np.uint64)).tolist()
+    assert found == sorted(found)
+    assert all(after - before in (0, 1) for before, after in pairwise(found))
+
+
+@pytest.mark.parametrize(
+    ("durations_ms", "quantile", "expected_ms"),
+    [([100], 0.5, 100), ([10] * 99 + [1000], 0.5, 10), ([10] * 98 + [1000] * 2, 0.99, 1000)],
+)
+def test_quantiles_are_within_nine_percent(durations_ms, quantile, expected_ms):
+    replies = [Record(ev=Happening.REPLIED, dur=ms * 1_000_000) for ms in durations_ms]
+    table = tally(batch_of(*replies))
+    (edge,) = table
+    assert table.sums(edge).latency_ms(quantile) == pytest.approx(expected_ms, rel=0.1)
+
+
+def test_no_reply_no_quantile():
+    table = tally(batch_of(Record()))
+    (edge,) = table
+    assert table.sums(edge).latency_ms(0.5) is None
+
+
+def test_a_number_without_a_name_is_refused():
+    batch = batch_of(Record())
+    nameless = Batch(source=batch.source, first_seq=0, records=batch.records, nodes={1: ""})
+    with pytest.raises(ValueError, match="node 4, which its table does not name"):
+        tally(nameless)
+
+
+@pytest.mark.parametrize(("column", "value"), [("ev", 7), ("arm", 3)])
+def test_an_unknown_code_is_refused(column, value):
+    batch = batch_of(Record())
+    batch.records[column] = value
+    with pytest.raises(ValueError, match="unknown happening or arm"):
+        tally(batch)
