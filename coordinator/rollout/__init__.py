@@ -1,0 +1,1 @@
+"""The rollout machine: pure, event-sourced. Begin with `decide.py`."""
