@@ -1,0 +1,35 @@
+"""The fleet's file: what runs, in which versions, and how it moves from release to release.
+
+`load_fleet` reads and checks it; `role_settings` and `stage_settings` fill in the defaults. No
+module here imports an agent or anything that runs a fleet.
+"""
+
+from rolewise.fleet.spec.loader import load_fleet, parse_fleet
+from rolewise.fleet.spec.models import FleetSpec, RoleSpec, VersionSpec, WorkloadSpec
+from rolewise.fleet.spec.problems import Problem, SpecError
+from rolewise.fleet.spec.settings import (
+    RoleSettings,
+    StageSettings,
+    role_settings,
+    stage_settings,
+)
+from rolewise.fleet.spec.strategy import AnalysisTemplateSpec, CanarySpec, SignalSpec, StepSpec
+
+__all__ = [
+    "AnalysisTemplateSpec",
+    "CanarySpec",
+    "FleetSpec",
+    "Problem",
+    "RoleSettings",
+    "RoleSpec",
+    "SignalSpec",
+    "SpecError",
+    "StageSettings",
+    "StepSpec",
+    "VersionSpec",
+    "WorkloadSpec",
+    "load_fleet",
+    "parse_fleet",
+    "role_settings",
+    "stage_settings",
+]
