@@ -1,0 +1,230 @@
+"""The supply chain's versions do what their names promise, on the order source's own traffic."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections import Counter
+from dataclasses import dataclass, field
+
+import pytest
+
+from rolewise.agents import Agent
+from rolewise.agents.errors import AskFailed, AskTimedOut, MessageRefused
+from rolewise.agents.examples.supply_chain import (
+    Carrier,
+    ChattyNegotiator,
+    DistrustfulSupplier,
+    EagerNegotiator,
+    Negotiator,
+    Orchestrator,
+    ParallelOrchestrator,
+    Pricing,
+    StubbornNegotiator,
+    Supplier,
+    WarehouseRobot,
+    orders,
+)
+from rolewise.agents.examples.supply_chain.bodies import Receipt
+from tests.support.fake_fleet import FakeFleet
+
+ORDERS = 1500
+SHORT = {"order_id": "o-short", "item": "lidar", "quantity": 40, "due_days": 14, "max_price": 2e3}
+
+
+def a_fleet(**changed: Agent) -> FakeFleet:
+    """The v1 fleet with some roles changed; `warehouse_robot` stands for `warehouse-robot`."""
+    agents: dict[str, Agent] = {
+        "orchestrator": Orchestrator(),
+        "warehouse-robot": WarehouseRobot(),
+        "carrier": Carrier(),
+        "pricing": Pricing(),
+        "supplier": Supplier(),
+        "negotiator": Negotiator(),
+    }
+    return FakeFleet(agents | {role.replace("_", "-"): agent for role, agent in changed.items()})
+
+
+def better_negotiator() -> Negotiator:
+    return Negotiator(opening=0.9, concession=0.7, good_enough=0.15)
+
+
+def better_pricing() -> Pricing:
+    return Pricing(watches_market=True, noise=0.02)
+
+
+@dataclass
+class Measured:
+    orders: int = 0
+    completed: int = 0
+    seconds: float = 0.0
+    tokens: int = 0
+    causes: Counter[str] = field(default_factory=Counter)
+    sent: Counter[tuple[str, str, str]] = field(default_factory=Counter)
+    tool_calls: int = 0
+    tool_errors: int = 0
+    reference: list[float] = field(default_factory=list)
+
+    @property
+    def rate(self) -> float:
+        return self.completed / self.orders
+
+    @property
+    def counters(self) -> int:
+        return self.sent["negotiator", "supplier", "counter"]
+
+
+async def measure(fleet: FakeFleet, number: int = ORDERS, seed: int = 5) -> Measured:
+    seen_all = Measured(orders=number)
+    for order in itertools.islice(orders(seed), number):
+        (_, error), seen = await fleet.attempt("orchestrator", order["body"], kind=order["kind"])
+        seen_all.completed += error is None
+        if error is not None:
+            failure = getattr(error, "failure", None)
+            seen_all.causes[failure.cause if failure else error.code] += 1
+        seen_all.seconds += seen.seconds
+        seen_all.tokens += seen.tokens.total()
+        seen_all.sent += seen.sent
+        seen_all.tool_calls += seen.tools.total()
+        seen_all.tool_errors += seen.tool_errors.total()
+    return seen_all
+
+
+@pytest.fixture(scope="module")
+def v1() -> Measured:
+    return asyncio.run(measure(a_fleet()))
+
+
+async def test_v1_completes_about_95_percent_and_says_why_not(v1: Measured) -> None:
+    assert 0.93 <= v1.rate <= 0.98
+    assert set(v1.causes) == {"NoAgreement", "TooLate"}
+    assert v1.seconds / ORDERS < 0.1
+
+
+async def test_v1_has_a_small_rate_of_tool_errors(v1: Measured) -> None:
+    assert 0 < v1.tool_errors / ORDERS < 0.05
+
+
+@pytest.mark.parametrize(
+    ("changed", "fewer_counters"),
+    [
+        ({"negotiator": better_negotiator()}, True),
+        ({"pricing": better_pricing()}, True),
+        ({"orchestrator": ParallelOrchestrator()}, False),
+        (
+            {
+                "negotiator": better_negotiator(),
+                "pricing": better_pricing(),
+                "orchestrator": ParallelOrchestrator(),
+            },
+            True,
+        ),
+    ],
+    ids=["negotiator", "pricing", "orchestrator", "all"],
+)
+async def test_v2_is_no_worse_and_faster(
+    v1: Measured, changed: dict[str, Agent], fewer_counters: bool
+) -> None:
+    v2 = await measure(a_fleet(**changed))
+    assert v2.completed >= v1.completed
+    assert v2.seconds < v1.seconds
+    assert (v2.counters < 0.95 * v1.counters) is fewer_counters
+
+
+async def test_a_version_mix_is_no_worse_at_any_stage(v1: Measured) -> None:
+    """A rollout runs through these mixes: pricing first, the orchestrator last."""
+    mixed: dict[str, Agent] = {}
+    for role, agent in (("pricing", better_pricing()), ("negotiator", better_negotiator())):
+        mixed[role] = agent
+        assert (await measure(a_fleet(**mixed))).completed >= v1.completed
+
+
+async def test_wrong_completes_about_70_percent_by_overpaying() -> None:
+    wrong = await measure(a_fleet(negotiator=EagerNegotiator()))
+    assert 0.64 <= wrong.rate <= 0.76
+    assert wrong.causes["OverLimit"] > 0.9 * wrong.causes.total()
+
+
+async def test_flood_sends_ten_times_the_messages_and_nothing_else_changes(v1: Measured) -> None:
+    flood = await measure(a_fleet(negotiator=ChattyNegotiator()), 200)
+    calm = await measure(a_fleet(), 200)
+    assert flood.sent.total() >= 10 * calm.sent.total()
+    observed = ("negotiator", "pricing", "observed")
+    assert flood.sent[observed] > 100 * calm.sent[observed]
+    flood.sent[observed] = calm.sent[observed] = 0
+    assert flood.sent == calm.sent
+    assert flood.completed == calm.completed
+
+
+async def test_slow_takes_three_to_four_times_as_long(v1: Measured) -> None:
+    slow = await measure(a_fleet(supplier=Supplier(pace=6)), 500)
+    assert 3 <= (slow.seconds / 500) / (v1.seconds / ORDERS) <= 4.5
+
+
+async def test_costly_uses_three_times_the_tokens(v1: Measured) -> None:
+    costly = await measure(a_fleet(negotiator=Negotiator(verbosity=8)), 500)
+    assert 2.5 <= (costly.tokens / 500) / (v1.tokens / ORDERS) <= 4
+    assert costly.seconds / 500 == pytest.approx(v1.seconds / ORDERS, rel=0.1)
+
+
+async def test_loop_bargains_until_the_deadline_without_progress() -> None:
+    fleet = a_fleet(negotiator=StubbornNegotiator())
+    (_, error), seen = await fleet.attempt("orchestrator", SHORT)
+    assert isinstance(error, AskTimedOut)
+    counters = seen.sent["negotiator", "supplier", "counter"]
+    assert counters > 200
+    assert seen.progress.count("gap closer") < 20
+
+
+async def test_deadlock_version_asks_back_while_the_negotiator_waits() -> None:
+    _, calm = await a_fleet().run("orchestrator", SHORT)
+    receipt, seen = await a_fleet(supplier=DistrustfulSupplier()).run("orchestrator", SHORT)
+    assert seen.sent["supplier", "negotiator", "confirm"] == 1
+    assert seen.sent.total() == calm.sent.total() + 1
+    assert isinstance(receipt, Receipt)
+
+
+async def test_the_parallel_orchestrator_gives_the_place_away_when_the_order_fails() -> None:
+    hopeless = SHORT | {"max_price": 1.0}
+    fleet = a_fleet(orchestrator=ParallelOrchestrator())
+    (_, error), seen = await fleet.attempt("orchestrator", hopeless)
+    assert isinstance(error, AskFailed)
+    assert "the limit 1.00" in str(error)
+    assert seen.sent["orchestrator", "carrier", "cancel"] == 1
+
+
+async def test_an_order_ends_the_same_way_each_time_and_in_each_order() -> None:
+    bodies = [order["body"] for order in itertools.islice(orders(9), 40)]
+    forward = [await a_fleet().attempt("orchestrator", body, task="a") for body in bodies]
+    fleet = a_fleet()
+    backward = [await fleet.attempt("orchestrator", body, task="b") for body in bodies[::-1]]
+    for ((one, error), seen), ((other, error_2), seen_2) in zip(
+        forward, backward[::-1], strict=True
+    ):
+        assert one == other
+        assert str(error) == str(error_2)
+        assert seen == seen_2
+
+
+async def test_a_body_that_is_no_order_is_refused_with_the_field() -> None:
+    with pytest.raises(MessageRefused, match=r"field quantity = 0"):
+        await a_fleet().run("orchestrator", SHORT | {"quantity": 0})
+
+
+async def test_an_item_that_nobody_sells_fails_with_those_that_are_sold() -> None:
+    with pytest.raises(AskFailed, match=r"'anvil': want one of battery, .*wheel"):
+        await a_fleet().run("orchestrator", SHORT | {"item": "anvil"})
+
+
+def test_order_source_is_endless_and_fixed_by_its_seed() -> None:
+    first = list(itertools.islice(orders(3), 300))
+    assert first == list(itertools.islice(orders(3), 300))
+    assert first != list(itertools.islice(orders(4), 300))
+    assert len({order["body"]["order_id"] for order in first}) == 300
+    assert set(first[0]) == {"kind", "body", "attributes"}
+
+
+@pytest.mark.parametrize("setting", [{"pace": -1.0}, {"verbosity": -0.5}])
+def test_a_negative_setting_is_refused(setting: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match="want numbers from 0"):
+        Negotiator(**setting)
