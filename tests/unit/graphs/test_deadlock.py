@@ -66,8 +66,10 @@ def test_a_mutual_ask_with_one_slot_is_found_and_told():
     assert [wait.in_words for wait in deadlock.cycle] == [
         "task t-81: negotiator@v3#1 has waited 2.4 s for the reply of supplier@v3#1",
         "task t-81: supplier@v3#1 has waited 2.1 s for the reply of negotiator@v3#1",
-        "task t-81: a message has waited 2.0 s for a slot of negotiator@v3#1 "
-        "(1 of 1 held by task t-81)",
+        (
+            "task t-81: a message has waited 2.0 s for a slot of negotiator@v3#1 "
+            "(1 of 1 held by task t-81)"
+        ),
     ]
     assert deadlock.sentence == (
         "task t-81: negotiator@v3#1 has waited 2.4 s for the reply of supplier@v3#1, which waits "
