@@ -23,15 +23,19 @@ class Ruling(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SignalEvidence:
-    """One signal's figures.
+    """One signal's figures, as people read them: completion as the share of completed tasks.
+
+    Shares are between 0 and 1 and their difference too; a latency is in seconds and its difference
+    relative, as in `Signal.tolerate`. With `compare: absolute` the difference is to the limit.
 
     Attributes:
-        baseline: Estimate for the baseline arm; None without a closed task.
+        baseline: Estimate for the baseline arm, standardised over weights; None without a closed
+            task, and for a latency that never ends.
         canary: Estimate for the canary arm.
         difference: Canary minus baseline.
         interval: Anytime-valid interval of the difference; None until there is one.
-        limit: The difference (or absolute value) that is tolerated.
-        e_harm: Evidence of harm; the threshold is `harm_at`.
+        limit: The difference (or absolute value) that is tolerated; below 0 for completion.
+        e_harm: Evidence of harm, 1e12 at most; the threshold is `harm_at`.
         e_safe: Evidence of non-inferiority; the threshold is `safe_at`.
         sentence: All of it in one sentence for people.
     """

@@ -1,0 +1,122 @@
+"""Engine for a limit without a baseline: it sees harm that hits both arms alike.
+
+Canary tasks only. Harm: likelihood ratios of higher bad rates against the limit, averaged; safe:
+the same with lower ones. Both hold for any rates that stay on the null's side of the limit.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from math import isfinite, log
+from typing import Any
+
+from rolewise.coordinator.judge.analysis import Signal
+from rolewise.coordinator.judge.interval import rate_interval
+from rolewise.coordinator.judge.label_bet import OVER_BOUND, log_mean_exp
+from rolewise.coordinator.judge.projection import divergence
+from rolewise.coordinator.judge.series import Reading, quantile_of
+
+HIGHER = (1.5, 2.5, 4.0)
+LOWER = (0.75, 0.5, 0.2)
+HIGHEST = 0.95
+RECENT_TASKS = 1000
+PRIOR_TASKS = 20.0
+
+
+def log_higher(bad: int, count: int, limit: float) -> float:
+    """Return the evidence, as a logarithm, that the bad rate is above `limit`."""
+    rates = [max(limit, min(HIGHEST, times * limit)) for times in HIGHER]
+    return _log_evidence(bad, count, limit, rates)
+
+
+def log_lower(bad: int, count: int, limit: float) -> float:
+    """Return the evidence, as a logarithm, that the bad rate is below `limit`."""
+    return _log_evidence(bad, count, limit, [times * limit for times in LOWER])
+
+
+class AbsoluteSeries:
+    """Bad rate, or latency quantile, of the canary against a fixed limit."""
+
+    __slots__ = ("_bad", "_count", "_limit", "_recent", "_signal", "_weight", "compares")
+
+    def __init__(self, signal: Signal) -> None:
+        self.compares = False
+        self._signal = signal
+        self._limit = signal.bad_rate_limit
+        self._bad = self._count = 0
+        self._weight = 0.0
+        self._recent: deque[float] = deque(maxlen=RECENT_TASKS)
+
+    def add(self, *, canary: bool, weight: float, value: float) -> bool:
+        """Count a task of the canary; a latency is bad above the limit, else any value but 0."""
+        if not canary:
+            return False
+        if self._signal.metric == "task.latency":
+            self._recent.append(value)
+            bad = value > (self._signal.limit or 0.0)
+        else:
+            bad = value != 0.0
+        self._bad += bad
+        self._count += 1
+        self._weight = weight
+        return bad
+
+    def read(self) -> Reading:
+        """Return bad rate or, in seconds, latency quantile; the difference is to the limit."""
+        limit, level = self._limit, self._signal.level
+        bounds = rate_interval(self._bad, self._count)
+        canary = self._bad / self._count if self._count else None
+        difference = None if canary is None else canary - limit
+        interval = bounds and (bounds[0] - limit, bounds[1] - limit)
+        note = ""
+        if self._signal.metric == "task.latency" and bounds and canary is not None:
+            note = (
+                f"{100 * canary:.1f} % took longer [{100 * bounds[0]:.1f}, {100 * bounds[1]:.1f}],"
+                f" {100 * limit:.3g} % may"
+            )
+            seconds = quantile_of(self._recent, level)
+            canary = seconds if isfinite(seconds) else None
+            difference = None if canary is None else canary - (self._signal.limit or 0.0)
+            interval = None
+        return Reading(
+            baseline=None,
+            canary=canary,
+            difference=difference,
+            interval=interval,
+            log_harm=log_higher(self._bad, self._count, limit),
+            log_safe=log_lower(self._bad, self._count, limit),
+            tasks_baseline=0,
+            tasks_canary=self._count,
+            note=note,
+        )
+
+    def tasks_to_safe(self, log_threshold: float) -> float | None:
+        """Guess how many more tasks show it safe."""
+        missing = log_threshold - log_lower(self._bad, self._count, self._limit)
+        if missing <= 0.0:
+            return 0.0
+        rate = (self._bad + 0.5 * PRIOR_TASKS * self._limit) / (self._count + PRIOR_TASKS)
+        gain = self._weight * divergence(rate, self._limit) if rate < self._limit else 0.0
+        return OVER_BOUND * missing / gain if gain else None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the state; an infinite value is null."""
+        return {
+            "bad": self._bad,
+            "count": self._count,
+            "weight": self._weight,
+            "recent": [value if isfinite(value) else None for value in self._recent],
+        }
+
+    def load(self, data: dict[str, Any]) -> None:
+        """Take over the state."""
+        self._bad, self._count, self._weight = data["bad"], data["count"], data["weight"]
+        self._recent.extend(float("inf") if one is None else one for one in data["recent"])
+
+
+def _log_evidence(bad: int, count: int, limit: float, rates: list[float]) -> float:
+    good = count - bad
+    return log_mean_exp(
+        [bad * log(rate / limit) + good * log((1.0 - rate) / (1.0 - limit)) for rate in rates],
+        [1.0 / len(rates)] * len(rates),
+    )

@@ -1,0 +1,72 @@
+"""What every engine of the judge is: a series of outcomes that can be added to, read and kept."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import ceil
+from typing import Any, Protocol
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """One signal's figures, before the judge has ruled on them.
+
+    Attributes:
+        baseline: Estimate for the baseline, in the signal's own unit; None without one.
+        canary: Estimate for the canary.
+        difference: Canary against baseline or limit, in the unit of the signal's limit.
+        interval: Anytime-valid interval of the difference.
+        log_harm: Logarithm of the evidence of harm.
+        log_safe: Logarithm of the evidence of non-inferiority.
+        note: Half a sentence that the figures cannot say, such as what is still missing.
+    """
+
+    baseline: float | None
+    canary: float | None
+    difference: float | None
+    interval: tuple[float, float] | None
+    log_harm: float
+    log_safe: float
+    tasks_baseline: int
+    tasks_canary: int
+    note: str = ""
+
+
+class Series(Protocol):
+    """One engine with its running state. `add` is cheap; `read` works when it is asked."""
+
+    compares: bool
+    """It holds the canary against the baseline, so that it needs tasks of both."""
+
+    def add(self, *, canary: bool, weight: float, value: float) -> bool:
+        """Count a task, in start order, and tell whether its outcome is a bad one.
+
+        Args:
+            canary: Its arm.
+            weight: Probability of the canary arm at its draw; 0 and 1 teach a comparison nothing.
+            value: Its outcome, oriented so that large is bad.
+        """
+        ...
+
+    def read(self) -> Reading:
+        """Return the figures as they stand; changes nothing."""
+        ...
+
+    def tasks_to_safe(self, log_threshold: float) -> float | None:
+        """Guess how many more tasks of both arms show it safe; None if none would, as it looks."""
+        ...
+
+    def to_json(self) -> dict[str, Any]:
+        """Return all that is needed to go on exactly here, as plain JSON values."""
+        ...
+
+    def load(self, data: dict[str, Any]) -> None:
+        """Take over what `to_json` returned, in a series that is new."""
+        ...
+
+
+def quantile_of(values: Sequence[float], quantile: float) -> float:
+    """Return the smallest value that at least this share of the values does not exceed."""
+    ordered = sorted(values)
+    return ordered[max(0, ceil(quantile * len(ordered)) - 1)]
