@@ -6,35 +6,63 @@ entry that the writer has read: if somebody else appended meanwhile, it is refus
 the entries survive the death of the store's process (the embedded server syncs to disk first).
 
 The lease makes one controller the leader of a fleet. Each grant has a larger fencing number than
-all before; an `append` with a fencing number that is no longer the latest is refused with
-`Fenced`.
+all before; an `append` under a lease that is no longer the latest is refused with `LeaseLost`.
+A lease that has run out but was not granted anew still counts as the latest: what is refused is
+the writer that has been replaced. An expired lease is always granted with a new number, also to
+its last holder. A holder's name stands for one incarnation of a controller, not for its place.
+
+    StoreError               code, definite
+    |- Conflict              another writer was first; nothing happened
+    |- LeaseLost             this writer has been replaced; nothing happened
+    `- StoreUnavailable      no answer, or a refusal of the server; not known whether it happened
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 
 class StoreError(Exception):
-    """The store could not do it."""
+    """The store could not do it; `definite` is true when it surely changed nothing."""
+
+    code: ClassVar[str] = "store_error"
+    definite: ClassVar[bool] = False
 
 
-class Conflict(StoreError):  # noqa: N818
+class Conflict(StoreError):
     """Somebody else appended first; nothing was written. `last` is the stream's last number."""
+
+    code = "store_conflict"
+    definite = True
 
     def __init__(self, stream: str, expected: int, last: int) -> None:
         super().__init__(f"{stream}: expected entry {expected} to be the last, but it is {last}")
+        self.stream = stream
+        self.expected = expected
         self.last = last
 
 
-class LeaseLost(StoreError):  # noqa: N818
+class LeaseLost(StoreError):
     """A newer lease was granted; this writer is no longer the leader. Nothing was written."""
 
+    code = "lease_lost"
+    definite = True
 
-class StoreUnavailable(StoreError):  # noqa: N818
+    def __init__(self, lease: Lease, latest: int) -> None:
+        super().__init__(
+            f"lease {lease.name!r}: {lease.holder} holds number {lease.fencing},"
+            f" but the latest is {latest}"
+        )
+        self.lease = lease
+        self.latest = latest
+
+
+class StoreUnavailable(StoreError):
     """The store does not answer; whether the last call was carried out is not known."""
+
+    code = "store_unavailable"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,9 +84,9 @@ class Store(Protocol):
         """Append entries behind number `after`, all or none; return the last number.
 
         Raises:
+            LeaseLost: `lease` was given and a newer one was granted. Checked first.
             Conflict: The stream's last number is not `after`.
-            LeaseLost: `lease` was given and a newer one was granted.
-            StoreUnavailable: See there.
+            StoreUnavailable: Not known whether it was written: read on, then decide again.
         """
         ...
 
@@ -69,7 +97,7 @@ class Store(Protocol):
         ...
 
     async def wait(self, stream: str, *, after: int, timeout_s: float) -> bool:
-        """Return true as soon as the stream has an entry behind `after`, false after the timeout."""
+        """Return true once the stream has an entry behind `after`, false after the timeout."""
         ...
 
     async def put(self, key: str, value: bytes, *, only_if_absent: bool = False) -> bool:
@@ -87,10 +115,14 @@ class Store(Protocol):
     async def acquire(self, name: str, holder: str, ttl_s: float) -> Lease | None:
         """Take or renew the lease; None while another holder has it.
 
-        Renewal by the same holder keeps the fencing number; a new grant gets a larger one.
+        Renewal by the same holder, before the lease runs out, keeps the fencing number; a new
+        grant gets a larger one.
+
+        Raises:
+            ValueError: `ttl_s` is not above zero.
         """
         ...
 
     async def release(self, lease: Lease) -> None:
-        """Give the lease up if it is still held; the next grant has a larger number all the same."""
+        """Give the lease up if it is still held; the next grant has a larger number anyway."""
         ...

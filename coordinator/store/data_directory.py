@@ -1,0 +1,144 @@
+"""The data directory of the bundled server: who owns it, whether its server lives, and where.
+
+The directory belongs to the store alone (mode 0700) and holds
+
+    owner.lock         locked (flock) by the process that owns the server; holds its pid
+    server.lock        locked by the server itself, as long as it lives
+    server.json        where its socket is, and whether it dies with its parent
+    server.pid, .log   written by the server
+    appendonlydir/     the data: synced to disk before a write is confirmed
+
+Locks, not pids, tell who is alive: a pid may be another's by now.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import tempfile
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from rolewise.coordinator.store.port import StoreError
+
+_SOCKET_PATH_LIMIT = 100  # bytes; the kernel takes 107 on Linux and 103 on macOS
+_LOG_TAIL_LINES = 3
+
+
+class DataDirectoryInUse(StoreError):
+    """Another living process owns the data directory; nothing was changed."""
+
+    code = "data_directory_in_use"
+    definite = True
+
+
+class DataDirectoryUnusable(StoreError):
+    """The directory cannot be made, made private or written to."""
+
+    code = "data_directory_unusable"
+    definite = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerDescription:
+    """What one start tells the next about its server."""
+
+    socket: str
+    dies_with_parent: bool
+
+
+@dataclass(frozen=True, slots=True)
+class DataDirectory:
+    """Reads and writes the files above; `path` is absolute."""
+
+    path: Path
+
+    def own(self) -> int:
+        """Make the directory this process's; return the file descriptor that holds the lock.
+
+        Raises:
+            DataDirectoryInUse: Another living process owns it.
+            DataDirectoryUnusable: See there.
+        """
+        try:
+            self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self.path.chmod(0o700)
+            lock = _try_lock(self.path / "owner.lock")
+        except OSError as error:
+            raise DataDirectoryUnusable(f"data directory {self.path}: {error.strerror}") from error
+        if lock is None:
+            pid = (self.path / "owner.lock").read_text().strip() or "unknown"
+            raise DataDirectoryInUse(f"data directory {self.path} is in use by process {pid}")
+        os.ftruncate(lock, 0)
+        os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
+        return lock
+
+    def lock_server(self) -> int | None:
+        """Return the server's lock, to be handed to a new one; None while a server lives."""
+        return _try_lock(self.path / "server.lock")
+
+    def is_server_alive(self) -> bool:
+        """Tell whether a server holds its lock."""
+        lock = self.lock_server()
+        if lock is not None:
+            os.close(lock)
+        return lock is None
+
+    def describe(self, *, dies_with_parent: bool) -> ServerDescription:
+        """Choose the socket of a server that is about to start, and write it down.
+
+        The path has to fit into a socket address; where the directory's own is too long, the
+        socket goes to a private temporary directory.
+        """
+        socket = self.path / "server.sock"
+        if len(os.fsencode(socket)) > _SOCKET_PATH_LIMIT:
+            socket = Path(tempfile.mkdtemp(prefix="rolewise-")) / "server.sock"
+        description = ServerDescription(socket=str(socket), dies_with_parent=dies_with_parent)
+        draft = self.path / "server.json.new"
+        draft.write_text(json.dumps(asdict(description)))
+        draft.replace(self.path / "server.json")
+        return description
+
+    def description(self) -> ServerDescription | None:
+        """Return what the last start wrote down, None after a stop in good order."""
+        try:
+            return ServerDescription(**json.loads((self.path / "server.json").read_text()))
+        except FileNotFoundError:
+            return None
+
+    def server_pid(self) -> int | None:
+        """Return the pid of a living server, None when it has not written it yet."""
+        try:
+            return int((self.path / "server.pid").read_text())
+        except (FileNotFoundError, ValueError):
+            return None
+
+    def forget_server(self) -> None:
+        """Remove what a dead server left behind besides its data."""
+        description = self.description()
+        if description is None:
+            return
+        socket = Path(description.socket)
+        socket.unlink(missing_ok=True)
+        if socket.parent != self.path:
+            with contextlib.suppress(OSError):  # gone already, or not empty and so not ours
+                socket.parent.rmdir()
+        (self.path / "server.pid").unlink(missing_ok=True)
+        (self.path / "server.json").unlink()
+
+    def read_log_tail(self) -> str:
+        """Return the last lines of the server's log as one."""
+        lines = (self.path / "server.log").read_text(errors="replace").splitlines()
+        return " | ".join(lines[-_LOG_TAIL_LINES:])
+
+
+def _try_lock(path: Path) -> int | None:
+    lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(lock)
+        return None
+    return lock
