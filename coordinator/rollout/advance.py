@@ -17,7 +17,6 @@ from rolewise.coordinator.rollout.events import (
     BakeStarted,
     DrainRequested,
     Events,
-    ReplicasRequested,
     RolloutCompleted,
     StableRetired,
     StageCompleted,
@@ -28,7 +27,7 @@ from rolewise.coordinator.rollout.events import (
     WeightSet,
 )
 from rolewise.coordinator.rollout.evolve import replay
-from rolewise.coordinator.rollout.rollback import next_of_rollback
+from rolewise.coordinator.rollout.rollback import next_of_rollback, request_replicas
 from rolewise.coordinator.rollout.routes import make_stable
 from rolewise.coordinator.rollout.state import Phase, Rollout, StageStatus
 from rolewise.coordinator.rollout.steps import Progress, run_step
@@ -89,7 +88,11 @@ def _next_of_stage(state: Rollout, stage: Stage, at: datetime) -> Events:
 
 def _prepare(state: Rollout, stage: Stage, at: datetime) -> Events:
     if state.replicas_of(stage.role, stage.to_version) < stage.canary_replicas:
-        return (_scale(stage, stage.to_version, stage.canary_replicas, at, "the trial needs them"),)
+        return (
+            request_replicas(
+                stage, stage.to_version, stage.canary_replicas, at, "the trial needs them"
+            ),
+        )
     return _next_step(state, stage, at)
 
 
@@ -114,7 +117,7 @@ def _next_step(state: Rollout, stage: Stage, at: datetime) -> Events:
 def _promote(state: Rollout, stage: Stage, at: datetime) -> Events:
     new = stage.to_version
     if state.replicas_of(stage.role, new) != stage.replicas:
-        return (_scale(stage, new, stage.replicas, at, "it becomes the stable version"),)
+        return (request_replicas(stage, new, stage.replicas, at, "it becomes the stable version"),)
     if state.release.get(stage.role) != new:
         changed = TableChanged(at=at, table=make_stable(state.table, stage))
         weight = state.weight
@@ -143,16 +146,8 @@ def _retire(state: Rollout, stage: Stage, at: datetime) -> Events:
         limit_s = stage.drain_limit_s
         return (DrainRequested(at=at, role=old[0], version=old[1], limit_s=limit_s),)
     if state.replicas_of(*old):
-        return (_scale(stage, stage.from_version, 0, at, "it is not needed any more"),)
+        return (request_replicas(stage, stage.from_version, 0, at, "it is not needed any more"),)
     completed = StageCompleted(at=at, stage=state.stage)
     if state.stage + 1 < len(state.plan.stages):
         return (completed,)
     return (completed, RolloutCompleted(at=at, reason="all stages are done"))
-
-
-def _scale(
-    stage: Stage, version: str, replicas: int, at: datetime, reason: str
-) -> ReplicasRequested:
-    return ReplicasRequested(
-        at=at, role=stage.role, version=version, replicas=replicas, reason=reason
-    )

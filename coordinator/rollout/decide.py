@@ -100,10 +100,6 @@ class Refusal:
         return f"cannot {self.verb.replace('_', ' ')}: {self.reason}; allowed now: {now}"
 
 
-def _no_objection(_state: Rollout, _request: Any) -> str:
-    return ""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
     """One cell of the table.
@@ -112,19 +108,23 @@ class Rule:
         effect: The events that follow.
         says: The effect in a few words, for the reference page.
         to: Phases that it may lead to, apart from staying.
-        check: A reason against it in this state, or nothing.
+        check: Returns a reason against it in this state, or an empty text.
     """
 
     effect: Callable[[Rollout, Any], Events]
     says: str
     to: tuple[Phase, ...] = ()
-    check: Callable[[Rollout, Any], str] = _no_objection
+    check: Callable[[Rollout, Any], str] | None = None
+
+    def objection(self, state: Rollout, request: Request) -> str:
+        """Return what this state has against the request; empty when nothing."""
+        return "" if self.check is None else self.check(state, request)
 
 
 def decide(state: Rollout, request: Request) -> Events | Refusal:
     """Return the events that a request causes now, or why it is refused."""
     rule = TABLE.get((phase_of(state), type(request)))
-    objection = _phase_objection(state) if rule is None else rule.check(state, request)
+    objection = _phase_objection(state) if rule is None else rule.objection(state, request)
     if rule is None or objection:
         return Refusal(
             verb=requests.verb_of(request) or type(request).__name__.lower(),
@@ -170,7 +170,7 @@ def undo_target(state: Rollout) -> Release | Refusal:
 
 def _is_allowed(state: Rollout, request: Request) -> bool:
     rule = TABLE.get((phase_of(state), type(request)))
-    return rule is not None and not rule.check(state, request)
+    return rule is not None and not rule.objection(state, request)
 
 
 def _phase_objection(state: Rollout) -> str:
@@ -430,9 +430,7 @@ _ON = Phase.PROGRESSING
 _PAUSED = Phase.PAUSED
 _BACK = Phase.ROLLING_BACK
 _UNDONE = Phase.ROLLED_BACK
-_ONWARDS = (_ON, _PAUSED, Phase.COMPLETED)
 
-_ABORT = Rule(effect=_abort, says="rolls back", to=(_BACK, _UNDONE))
 _UNDO = Rule(effect=_undo, says="a new rollout leads back to the release before", check=_check_undo)
 _LATE = Rule(effect=_ignore, says="changes nothing any more")
 
@@ -445,43 +443,45 @@ TABLE: Final[dict[tuple[Phase | None, type[Request]], Rule]] = {
     ),
     (Phase.PENDING, requests.Pause): Rule(effect=_pause, says="does not begin", to=(_PAUSED,)),
     (Phase.PENDING, requests.Abort): Rule(
-        effect=_abort, says="rolls back what an earlier stage did, if asked to", to=(_BACK, _UNDONE)
+        effect=_abort, says="ends at once: no stage has begun", to=(_UNDONE,)
     ),
     (Phase.PENDING, requests.Tick): Rule(
-        effect=_tick_pending, says="the first stage starts", to=(_ON, _PAUSED)
+        effect=_tick_pending, says="the first stage starts", to=(_ON,)
     ),
     (Phase.PENDING, requests.Acknowledge): _LATE,
     (_ON, requests.Pause): Rule(effect=_pause, says="stays as it is", to=(_PAUSED,)),
     (_ON, requests.Promote): Rule(
         effect=_promote,
         says="ends the wait; with full, skips the steps that remain",
-        to=(_PAUSED, Phase.COMPLETED),
+        to=(_PAUSED,),
         check=_check_promote,
     ),
-    (_ON, requests.Abort): _ABORT,
+    (_ON, requests.Abort): Rule(effect=_abort, says="rolls back", to=(_BACK,)),
     (_ON, requests.Tick): Rule(
         effect=_tick_progressing,
         says="hard facts and harm roll back; the verdict or the time may end a wait",
-        to=(_PAUSED, _BACK, _UNDONE, Phase.COMPLETED),
+        to=(_PAUSED, _BACK),
     ),
     (_ON, requests.Acknowledge): Rule(
         effect=_acknowledge,
         says="goes on; a command that cannot be done pauses or rolls back",
-        to=(_PAUSED, _BACK, _UNDONE, Phase.COMPLETED),
+        to=(_PAUSED, _BACK, Phase.COMPLETED),
     ),
     (_PAUSED, requests.Resume): Rule(
         effect=_resume,
         says="goes on, after an operator's pause or a runtime error",
-        to=_ONWARDS,
+        to=(_ON, Phase.COMPLETED),
         check=_check_resume,
     ),
     (_PAUSED, requests.Promote): Rule(
         effect=_promote,
         says="goes on, the wait is over; with full, skips the steps that remain",
-        to=_ONWARDS,
+        to=(_ON, Phase.COMPLETED),
         check=_check_promote,
     ),
-    (_PAUSED, requests.Abort): _ABORT,
+    (_PAUSED, requests.Abort): Rule(
+        effect=_abort, says="rolls back; ends at once if no stage has begun", to=(_BACK, _UNDONE)
+    ),
     (_PAUSED, requests.Tick): Rule(
         effect=_tick_paused, says="hard facts and harm roll back; time stands still", to=(_BACK,)
     ),
@@ -489,9 +489,7 @@ TABLE: Final[dict[tuple[Phase | None, type[Request]], Rule]] = {
         effect=_acknowledge, says="is noted; nothing new is sent out"
     ),
     (_BACK, requests.Abort): Rule(effect=_abort_again, says="is noted; it rolls back already"),
-    (_BACK, requests.Tick): Rule(
-        effect=_tick_rolling_back, says="goes on rolling back", to=(_UNDONE,)
-    ),
+    (_BACK, requests.Tick): Rule(effect=_tick_rolling_back, says="goes on rolling back"),
     (_BACK, requests.Acknowledge): Rule(
         effect=_acknowledge,
         says="goes on rolling back; a command that cannot be done fails the rollback",
@@ -510,7 +508,7 @@ TABLE: Final[dict[tuple[Phase | None, type[Request]], Rule]] = {
     (_UNDONE, requests.Tick): _LATE,
     (_UNDONE, requests.Acknowledge): _LATE,
     (Phase.FAILED, requests.Retry): Rule(
-        effect=_finish_rollback, says="goes on with the rollback", to=(_BACK, _UNDONE)
+        effect=_finish_rollback, says="goes on with the rollback", to=(_BACK,)
     ),
     (Phase.FAILED, requests.Tick): _LATE,
     (Phase.FAILED, requests.Acknowledge): _LATE,

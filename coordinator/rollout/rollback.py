@@ -52,7 +52,11 @@ def _revert(state: Rollout, stage: Stage, at: datetime) -> Events:
     if new not in state.table.withdrawn or (route and route.stable != stage.from_version):
         # Told to drain, or with replicas missing, the old version must first be there again.
         if old in state.leaving or state.replicas_of(*old) < stage.replicas:
-            return (_scale(stage, stage.from_version, stage.replicas, at, "it takes over again"),)
+            return (
+                request_replicas(
+                    stage, stage.from_version, stage.replicas, at, "it takes over again"
+                ),
+            )
         changed = TableChanged(at=at, table=withdraw_new(state.table, stage))
         if not state.weight_of(stage):
             return (changed,)
@@ -68,7 +72,7 @@ def _revert(state: Rollout, stage: Stage, at: datetime) -> Events:
         limit_s = stage.drain_limit_s
         return (DrainRequested(at=at, role=new[0], version=new[1], limit_s=limit_s),)
     if state.replicas_of(*new):
-        return (_scale(stage, stage.to_version, 0, at, "it was taken back"),)
+        return (request_replicas(stage, stage.to_version, 0, at, "it was taken back"),)
     return ()
 
 
@@ -83,9 +87,10 @@ def what_is_left(state: Rollout) -> tuple[str, ...]:
     )
 
 
-def _scale(
+def request_replicas(
     stage: Stage, version: str, replicas: int, at: datetime, reason: str
 ) -> ReplicasRequested:
+    """Return the event that asks for replicas of one of a stage's two versions."""
     return ReplicasRequested(
         at=at, role=stage.role, version=version, replicas=replicas, reason=reason
     )

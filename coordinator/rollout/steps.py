@@ -17,11 +17,10 @@ from rolewise.coordinator.rollout.events import (
     Events,
     PauseCause,
     Paused,
-    ReplicasRequested,
     TableChanged,
     WeightSet,
 )
-from rolewise.coordinator.rollout.rollback import begin_rollback
+from rolewise.coordinator.rollout.rollback import begin_rollback, request_replicas
 from rolewise.coordinator.rollout.routes import try_canary
 from rolewise.coordinator.rollout.state import Rollout
 
@@ -53,11 +52,7 @@ def set_weight(state: Rollout, stage: Stage, step: SetWeight, at: datetime) -> E
     wanted = stage.replicas if many else stage.canary_replicas
     if state.replicas_of(stage.role, stage.to_version) < wanted:
         reason = f"weight {step.weight:g} % needs them"
-        return (
-            ReplicasRequested(
-                at=at, role=stage.role, version=stage.to_version, replicas=wanted, reason=reason
-            ),
-        )
+        return (request_replicas(stage, stage.to_version, wanted, at, reason),)
     route = state.table.by_role.get(stage.role)
     if route is not None and (route.canary, route.weight) == (stage.to_version, step.weight):
         return Progress.DONE
