@@ -1,0 +1,1 @@
+"""A fleet on a Ray cluster: replicas are actors, messages travel by exchange links."""

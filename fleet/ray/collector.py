@@ -1,0 +1,30 @@
+"""The actor that folds one shard of a fleet's telemetry."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+from rolewise.fleet.recording.collector import Collector
+from rolewise.fleet.recording.notes import Delivery
+from rolewise.fleet.task import TaskRecord
+from rolewise.graphs.interaction_graph import InteractionWindows
+
+
+class CollectorActor:
+    """Hosts a `Collector`. Async, so that its calls run one after the other on one loop."""
+
+    def __init__(self) -> None:
+        self._collector = Collector()
+
+    async def take(self, delivery: Delivery) -> None:
+        """Fold a delivery; one that comes twice counts once."""
+        self._collector.take(delivery, now_s=time.time())
+
+    async def complete(self, records: Sequence[TaskRecord]) -> tuple[tuple[TaskRecord, ...], int]:
+        """Return the records with this shard's sums, and how many telemetry records were lost."""
+        return self._collector.complete(records), self._collector.lost
+
+    async def windows(self) -> InteractionWindows:
+        """Return the interaction graph as folded so far."""
+        return self._collector.windows

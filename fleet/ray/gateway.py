@@ -1,0 +1,84 @@
+"""The actor through which tasks enter a fleet; it keeps the account of every task."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import Any
+
+from rolewise.fleet.gateway import Gateway
+from rolewise.fleet.ray.process import FleetProcess
+from rolewise.fleet.ray.view import View
+from rolewise.fleet.runtime import TaskCounts
+from rolewise.fleet.task import TaskRecord, TaskRequest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Accounts:
+    """What the gateway gives to an observer; see `rolewise.fleet.runtime.Observation`."""
+
+    now_s: float
+    counts: TaskCounts
+    closed: tuple[TaskRecord, ...]
+
+
+class GatewayActor:
+    """Hosts a `Gateway`.
+
+    Args:
+        entry: The fleet's entry roles.
+        settle_s: See `Gateway`.
+        head: The fleet's head.
+    """
+
+    def __init__(self, entry: tuple[str, ...], settle_s: float, head: Any) -> None:
+        self._entry = entry
+        self._settle_s = settle_s
+        self._head = head
+        self._opening = asyncio.Lock()
+        self._life: tuple[FleetProcess, Gateway] | None = None
+        self._post: asyncio.Task[None] | None = None
+
+    async def install(self, view: View) -> int:
+        """Put a view in force; return the number of the table in force."""
+        process, _ = await self._open()
+        return process.install(view)
+
+    async def submit(self, request: TaskRequest) -> None:
+        """Accept a task; see `Runtime.submit`."""
+        _, gateway = await self._open()
+        gateway.submit(request)
+
+    async def result(self, task: str, wait_s: float) -> TaskRecord | None:
+        """Return the account of a task, waiting up to `wait_s` for its end."""
+        _, gateway = await self._open()
+        return await gateway.result(task, wait_s)
+
+    async def accounts(self, cursor: int) -> Accounts:
+        """Return the counts, and the tasks closed since the cursor."""
+        _, gateway = await self._open()
+        return Accounts(
+            now_s=asyncio.get_running_loop().time(),
+            counts=gateway.counts,
+            closed=gateway.closed_since(cursor),
+        )
+
+    async def in_need_of(self, role: str, version: str) -> int:
+        """Return how many running tasks would still meet this version."""
+        _, gateway = await self._open()
+        return gateway.in_need_of(role, version)
+
+    async def _open(self) -> tuple[FleetProcess, Gateway]:
+        async with self._opening:
+            if self._life is None:
+                process = FleetProcess(
+                    name="gateway", node="", number=0, ticket=await self._head.join.remote(None)
+                )
+                self._post = asyncio.get_running_loop().create_task(process.post_for_ever())
+                self._life = (
+                    process,
+                    Gateway(
+                        messenger=process.messenger, entry=self._entry, settle_s=self._settle_s
+                    ),
+                )
+            return self._life

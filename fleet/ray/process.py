@@ -1,0 +1,95 @@
+"""What every process of a fleet on Ray has: routes, links, a notebook, and its post."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+
+from ray.exceptions import RayError
+
+from rolewise.agents.message import Address
+from rolewise.fleet.ids import IdSource
+from rolewise.fleet.messenger import Messenger
+from rolewise.fleet.ray.exchange import ExchangeLink, carry_by_actor
+from rolewise.fleet.ray.view import Peer, Ticket, View
+from rolewise.fleet.recording.notes import Delivery
+from rolewise.fleet.recording.recorder import Recorder, split_by_task
+from rolewise.fleet.routing.router import Router
+
+POST_EVERY_S = 0.2
+"""Telemetry is shipped so often; well below the time that a task's account takes to settle."""
+
+
+class FleetProcess:
+    """One life of a replica or gateway as its fleet sees it. All calls come from one event loop.
+
+    Args:
+        name: In words: `gateway`, `negotiator@v2#1`.
+        node: Its node in the interaction graph; empty for the gateway.
+        number: Its number in the fleet, for message ids.
+        ticket: What the fleet said when it joined.
+    """
+
+    def __init__(self, *, name: str, node: str, number: int, ticket: Ticket) -> None:
+        self.incarnation = f"{name}.{ticket.restarts}-{secrets.token_hex(4)}"
+        self.restarts = ticket.restarts
+        self.router = Router()
+        self.recorder = Recorder(f"{name}.{ticket.restarts}", node)
+        self.messenger = Messenger(
+            router=self.router,
+            link_to=self._link_to,
+            recorder=self.recorder,
+            ids=IdSource(number, ticket.restarts),
+        )
+        self._view = ticket.view
+        self._links: dict[Address, tuple[int, ExchangeLink]] = {}
+        self._unsent: dict[int, Delivery] = {}
+        self._posting = asyncio.Lock()
+        self._take_over(ticket.view)
+
+    def install(self, view: View) -> int:
+        """Put a view in force unless a newer one is; return the number of the table in force."""
+        if view.number > self._view.number:
+            self._take_over(view)
+        return self.router.table.number
+
+    async def post_for_ever(self) -> None:
+        """Ship telemetry from time to time."""
+        while True:
+            await asyncio.sleep(POST_EVERY_S)
+            await self.post()
+
+    async def post(self) -> None:
+        """Ship what was noted. What a collector did not take is shipped again the next time."""
+        async with self._posting:
+            if not self._unsent:
+                delivery = self.recorder.take()
+                if delivery is None:
+                    return
+                parts = split_by_task(delivery, len(self._view.collectors))
+                self._unsent = {shard: part for shard, part in enumerate(parts) if part}
+            for shard, part in list(self._unsent.items()):
+                try:
+                    await self._view.collectors[shard].take.remote(part)
+                except RayError:
+                    continue  # it restarts; meanwhile the recorder keeps notes, or counts drops
+                del self._unsent[shard]
+
+    def _take_over(self, view: View) -> None:
+        self._view = view
+        self.router.install(view.table)
+        self.router.set_replicas(view.peers)
+        for address, (life, link) in list(self._links.items()):
+            peer = view.peers.get(address)
+            if (peer is not None and peer.life != life) or (peer is None and not link.is_busy):
+                link.close()
+                del self._links[address]
+
+    def _link_to(self, address: Address) -> ExchangeLink:
+        known = self._links.get(address)
+        if known is not None:
+            return known[1]
+        peer: Peer = self._view.peers[address]
+        link = ExchangeLink(address, carry_by_actor(peer.actor), self.incarnation)
+        self._links[address] = peer.life, link
+        return link

@@ -1,0 +1,185 @@
+"""A fleet on a Ray cluster: the runtime of real work.
+
+An instance is only a way to the fleet's actors: it can be thrown away, and another process can
+`attach` to the same fleet by its name. All that must last is in the actors.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Sequence
+from typing import Any, TypeVar, cast
+
+import ray
+from ray.exceptions import RayError, RayTaskError
+
+from rolewise.fleet.ray import names
+from rolewise.fleet.ray.environment import read_search_path
+from rolewise.fleet.ray.head import FleetHead
+from rolewise.fleet.ray.registry import forget_registry
+from rolewise.fleet.ray.replica import MAX_CONCURRENCY
+from rolewise.fleet.ray.staff import Settings, keeper_options
+from rolewise.fleet.routing.table import RoutingTable
+from rolewise.fleet.runtime import Observation, VersionDefinition
+from rolewise.fleet.task import TaskRecord, TaskRequest, task_key
+from rolewise.graphs.interaction_graph import InteractionWindows
+from rolewise.graphs.snapshots import ReplicaSnapshot
+
+T = TypeVar("T")
+STOP_LIMIT_S = 15.0
+
+
+class FleetUnknown(LookupError):
+    """No fleet of that name runs on the cluster."""
+
+
+class RayRuntime:
+    """See `rolewise.fleet.runtime.Runtime` for the contract.
+
+    Make one with `launch` or `attach`; Ray must be connected (`rolewise.fleet.ray.cluster`).
+    """
+
+    def __init__(self, fleet: str, *, head: Any, gateway: Any, collectors: Sequence[Any]) -> None:
+        self.fleet = fleet
+        self._head = head
+        self._gateway = gateway
+        self._collectors = tuple(collectors)
+
+    @classmethod
+    async def launch(
+        cls, fleet: str, *, entry: tuple[str, ...], collectors: int = 1, settle_s: float = 1.0
+    ) -> RayRuntime:
+        """Start a fleet without replicas; one that runs already is attached to."""
+        settings = Settings(
+            fleet=fleet,
+            entry=entry,
+            collectors=collectors,
+            settle_s=settle_s,
+            search_path=read_search_path(),
+        )
+        options = keeper_options(names.head_name(fleet))
+        actor: Any = ray.remote(FleetHead).options(**options, max_concurrency=MAX_CONCURRENCY)
+        head = actor.remote(settings)
+        await _answer(head.begin.remote())
+        return cls.attach(fleet)
+
+    @classmethod
+    def attach(cls, fleet: str) -> RayRuntime:
+        """Find a running fleet by its name.
+
+        Raises:
+            FleetUnknown: There is none.
+        """
+        try:
+            head = _find(names.head_name(fleet))
+            gateway = _find(names.gateway_name(fleet))
+        except ValueError:
+            raise FleetUnknown(f"no fleet {fleet!r} runs on this cluster") from None
+        shards: list[Any] = []
+        with contextlib.suppress(ValueError):
+            while True:
+                shards.append(_find(names.collector_name(fleet, len(shards))))
+        return cls(fleet, head=head, gateway=gateway, collectors=shards)
+
+    async def scale(self, version: VersionDefinition, replicas: int, *, fencing: int) -> None:
+        """Bring the version to this many replicas."""
+        await _answer(self._head.scale.remote(version, replicas, fencing))
+
+    async def install(self, table: RoutingTable, *, fencing: int) -> None:
+        """Put a routing table in force."""
+        await _answer(self._head.install.remote(table, fencing))
+
+    async def drain(self, role: str, version: str, limit_s: float, *, fencing: int) -> int:
+        """Wait until no task needs the version, then cancel what is left."""
+        ended: int = await _answer(self._head.drain.remote(role, version, limit_s, fencing))
+        return ended
+
+    async def submit(self, request: TaskRequest) -> None:
+        """Accept a task."""
+        await _answer(self._gateway.submit.remote(request))
+
+    async def result(self, task: str, *, wait_s: float = 0.0) -> TaskRecord | None:
+        """Return the account of a task."""
+        record: TaskRecord | None = await _answer(self._gateway.result.remote(task, wait_s))
+        if record is None:
+            return None
+        (completed,), _ = await self._complete((record,))
+        return completed
+
+    async def observe(self, cursor: int = 0) -> Observation:
+        """Read liveness, counts and closed tasks."""
+        accounts, replicas = await asyncio.gather(
+            _answer(self._gateway.accounts.remote(cursor)), _answer(self._head.statuses.remote())
+        )
+        closed, lost = await self._complete(accounts.closed)
+        last = closed[-1].number if closed else cursor
+        return Observation(
+            now_s=accounts.now_s,
+            replicas=replicas,
+            counts=accounts.counts,
+            closed=closed,
+            watermark=last,
+            cursor=last,
+            lost_records=lost,
+        )
+
+    async def waits(self) -> Sequence[ReplicaSnapshot]:
+        """Ask every replica for its waits."""
+        return cast("Sequence[ReplicaSnapshot]", await _answer(self._head.waits.remote()))
+
+    async def graph(self) -> InteractionWindows:
+        """Return the interaction graph as folded so far, merged over the collectors."""
+        first, *others = await asyncio.gather(
+            *(_answer(collector.windows.remote()) for collector in self._collectors)
+        )
+        merged = cast("InteractionWindows", first)
+        for windows in others:
+            merged.merge(windows)
+        return merged
+
+    async def shutdown(self) -> None:
+        """End the fleet and all its actors; running tasks are lost."""
+        with contextlib.suppress(RayError, TimeoutError):
+            async with asyncio.timeout(STOP_LIMIT_S):
+                await self._head.stop.remote()
+        forget_registry(self.fleet)
+        ray.kill(self._head, no_restart=True)
+        for name in ray.util.list_named_actors(all_namespaces=True):
+            if name["namespace"] == names.NAMESPACE and name["name"].startswith(
+                names.prefix(self.fleet)
+            ):
+                with contextlib.suppress(ValueError, RayError):
+                    ray.kill(_find(name["name"]), no_restart=True)
+
+    async def _complete(
+        self, records: tuple[TaskRecord, ...]
+    ) -> tuple[tuple[TaskRecord, ...], int]:
+        """Write the collectors' sums into records; return also how much telemetry was lost."""
+        shards: list[list[TaskRecord]] = [[] for _ in self._collectors]
+        for record in records:
+            shards[task_key(record.task) % len(shards)].append(record)
+        answers = await asyncio.gather(
+            *(
+                _answer(collector.complete.remote(part))
+                for collector, part in zip(self._collectors, shards, strict=True)
+            )
+        )
+        by_number = {record.number: record for part, _ in answers for record in part}
+        completed = tuple(by_number[record.number] for record in records)
+        return completed, sum(lost for _, lost in answers)
+
+
+def _find(name: str) -> Any:
+    return ray.get_actor(name, namespace=names.NAMESPACE)
+
+
+async def _answer(call: Awaitable[T]) -> T:
+    """Return an actor's answer; what it raised comes as it was raised there."""
+    try:
+        return await call
+    except RayTaskError as error:
+        cause = error.cause
+        if isinstance(cause, Exception):
+            raise cause from None
+        raise

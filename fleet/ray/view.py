@@ -1,0 +1,50 @@
+"""What every process of a fleet must know to send a message, as one numbered whole."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from rolewise.agents.message import Address
+from rolewise.fleet.routing.table import RoutingTable
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Peer:
+    """A replica that takes messages.
+
+    Attributes:
+        actor: Its actor handle; it stays good when Ray restarts the actor.
+        life: Goes up when the fleet had to make a new actor for the same address.
+    """
+
+    actor: Any
+    life: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class View:
+    """Routes, replicas and collectors of a fleet.
+
+    Attributes:
+        number: Goes up with each change; an older view never replaces a newer one.
+        collectors: Actor handles, one for each shard of the telemetry.
+    """
+
+    number: int
+    table: RoutingTable
+    peers: Mapping[Address, Peer]
+    collectors: tuple[Any, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ticket:
+    """What a process gets when it joins the fleet.
+
+    Attributes:
+        restarts: How many lives it had before this one.
+    """
+
+    restarts: int
+    view: View
