@@ -1,8 +1,8 @@
-"""A plan: the ordered stages that take a fleet from one release to another. Frozen in its rollout."""
+"""A plan: the ordered stages from one release of a fleet to another. Frozen in its rollout."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -10,6 +10,14 @@ from rolewise.coordinator.judge.analysis import Analysis
 
 Release = Mapping[str, str]
 """Role -> version."""
+
+
+class PlanRefused(ValueError):
+    """The wanted release cannot be reached; `problems` has one sentence for each reason."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(self.problems))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,9 +41,12 @@ class Analyse:
     Attributes:
         evidence: How strong the evidence of non-inferiority must be to leave this step, as a
             share of the full demand: `gate` (some) for early steps, `full` for the last one.
+        expected_tasks: Tasks, of both arms together, that an equally good canary needs here; None
+            when there is no telling.
     """
 
     evidence: Literal["gate", "full"] = "full"
+    expected_tasks: int | None = None
 
 
 Step = SetWeight | Pause | Analyse

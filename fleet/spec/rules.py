@@ -105,6 +105,9 @@ def _check_canary(path: Path, canary: Mapping[str, Any], templates: list[str]) -
         given = [key for key, value in _map(step).items() if value is not None]
         if isinstance(step, dict) and len(given) != 1:
             yield here, NO_VALUE, "want exactly one of set_weight, analysis, pause in a step"
+        if given == ["analysis"] and weight in {0, _FULL_WEIGHT}:
+            words = f"at weight {weight:g} there is nothing to compare: want it at a weight between"
+            yield (*here, "analysis"), step["analysis"], words
         wanted = _map(step).get("set_weight")
         if not isinstance(wanted, int | float) or isinstance(wanted, bool):
             continue
@@ -136,32 +139,39 @@ def _check_template(path: Path, template: Mapping[str, Any]) -> Iterator[Finding
 
 
 def _check_signal(path: Path, signal: Mapping[str, Any]) -> Iterator[Finding]:
-    metric, limit = signal.get("metric"), signal.get("limit")
-    is_latency = metric == "task.latency"
-    quantile, tolerate = _share(signal.get("quantile")), _share(signal.get("tolerate"))
-    if quantile is not None and not 0 < quantile < 1:
-        yield (*path, "quantile"), signal["quantile"], "want a share between 0 and 1, as 0.95"
-    if is_latency and signal.get("quantile") is None:
+    metric, quantile = signal.get("metric"), signal.get("quantile")
+    is_latency, is_absolute = metric == "task.latency", signal.get("compare") == "absolute"
+    level = _share(quantile)
+    if level is not None and not 0 < level < 1:
+        yield (*path, "quantile"), quantile, "want a share between 0 and 1, as 0.95"
+    if is_latency and quantile is None:
         yield path, NO_VALUE, "quantile is missing: task.latency needs one, as 0.95"
-    if signal.get("quantile") is not None and isinstance(metric, str) and not is_latency:
-        yield (*path, "quantile"), signal["quantile"], f"{metric} has no quantiles: leave it out"
-    if tolerate == 0 and signal.get("compare", "baseline") == "baseline":
-        yield (
-            (*path, "tolerate"),
-            signal["tolerate"],
-            "nothing can be shown at 0: want a share above",
-        )
-    if tolerate is not None and tolerate > 1 and not is_latency:
-        yield (*path, "tolerate"), signal["tolerate"], "want a share up to 100%"
-    if signal.get("compare") == "absolute" and limit is None:
-        yield path, NO_VALUE, "limit is missing: `compare: absolute` needs one"
-    if limit is not None and signal.get("compare", "baseline") == "baseline":
+    if quantile is not None and isinstance(metric, str) and not is_latency:
+        yield (*path, "quantile"), quantile, f"{metric} has no quantiles: leave it out"
+    for key in ("tolerate", "harm_margin"):
+        margin = _share(signal.get(key))
+        if margin is not None and margin >= 1 and not is_latency:
+            yield (*path, key), signal[key], "want a share below 100%"
+        if margin == 0 and key == "tolerate" and not is_absolute:
+            yield (*path, key), signal[key], "nothing can be shown at 0: want a share above 0"
+    if isinstance(metric, str):
+        yield from _check_limit(path, signal.get("limit"), is_latency, is_absolute)
+
+
+def _check_limit(path: Path, limit: Any, is_latency: bool, is_absolute: bool) -> Iterator[Finding]:
+    if limit is None:
+        if is_absolute:
+            yield path, NO_VALUE, "limit is missing: `compare: absolute` needs one"
+        return
+    if not is_absolute:
         yield (*path, "limit"), limit, "needs `compare: absolute`; a comparison has `tolerate`"
-    if limit is not None and isinstance(metric, str):
-        try:
-            parse_duration(limit) if is_latency else parse_share(limit)
-        except ValueError as error:
-            yield (*path, "limit"), limit, str(error)
+    try:
+        value = parse_duration(limit) if is_latency else parse_share(limit)
+    except ValueError as error:
+        yield (*path, "limit"), limit, str(error)
+        return
+    if value > 1 and not is_latency:
+        yield (*path, "limit"), limit, "want a share up to 100%"
 
 
 def _check_names(path: Path, names: Any, known: Mapping[str, Any], what: str) -> Iterator[Finding]:

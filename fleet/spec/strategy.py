@@ -102,6 +102,11 @@ class SignalSpec(Model):
         ),
         json_schema_extra={"default": "5%"},
     )
+    harm_margin: Share = Field(
+        default=0.0,
+        description="What it must be worse by, beyond doubt, to be harm; 0: any proven loss is.",
+        json_schema_extra={"default": "0%"},
+    )
     quantile: Share | None = Field(
         default=None,
         description="Which quantile of latency, between 0 and 1. Needed for task.latency.",

@@ -135,6 +135,48 @@ def test_a_right_file_is_read_and_survives_json() -> None:
             "stages.negotiator.canary.steps: the last weight is 100: want a step `set_weight: 100`",
         ),
         (
+            "- set_weight: 100",
+            "- set_weight: 100\n      - analysis: §full",
+            (
+                'strategy.canary.steps[5].analysis = "full": at weight 100 there is nothing to '
+                "compare: want it at a weight between"
+            ),
+        ),
+        (
+            "tolerate: 5%",
+            "tolerate: §0",
+            (
+                "analysis_templates.health.signals[0].tolerate = 0: "
+                "nothing can be shown at 0: want a share above 0"
+            ),
+        ),
+        (
+            "tolerate: 5%",
+            "harm_margin: §100%",
+            ('analysis_templates.health.signals[0].harm_margin = "100%": want a share below 100%'),
+        ),
+        (
+            "metric: task.latency, quantile: 0.99, compare: absolute, limit: 8s",
+            "metric: tool.error, compare: absolute, limit: §150%",
+            'analysis_templates.health.signals[1].limit = "150%": want a share up to 100%',
+        ),
+        (
+            "metric: task.latency, quantile: 0.99, compare: absolute, limit: 8s",
+            "metric: tool.error, quantile: §0.9",
+            (
+                "analysis_templates.health.signals[1].quantile = 0.9: "
+                "tool.error has no quantiles: leave it out"
+            ),
+        ),
+        (
+            "on: {harm: rollback",
+            "max_tasks: §10\n    min_tasks: 11\n    on: {harm: rollback",
+            (
+                "analysis_templates.health.max_tasks = 10: "
+                "want at least min_tasks, 11, or 0 for no bound"
+            ),
+        ),
+        (
             "- pause: {duration: 2s}",
             "- §pause:",
             "strategy.canary.steps[3]: want exactly one of set_weight, analysis, pause in a step",

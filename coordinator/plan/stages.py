@@ -1,0 +1,104 @@
+"""One stage, as the fleet's file describes it: its steps, and the analysis that judges it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+
+from rolewise.coordinator.judge.analysis import Analysis, Evidence, Signal
+from rolewise.coordinator.plan.plan import Analyse, Pause, SetWeight, Stage, Step
+from rolewise.fleet.spec import (
+    AnalysisTemplateSpec,
+    FleetSpec,
+    StepSpec,
+    role_settings,
+    stage_settings,
+)
+from rolewise.graphs.criticality import RolePlace
+
+ExpectedTasks = Callable[[Analysis, float, Evidence], int | None]
+"""(analysis, weight in percent, evidence) -> tasks of both arms that an equally good canary needs
+to be shown safe; None when no number of tasks shows it."""
+
+
+def build_stage(spec: FleetSpec, place: RolePlace, from_version: str, to_version: str) -> Stage:
+    """Return the upgrade of one role."""
+    settings = stage_settings(spec, place.role)
+    return Stage(
+        role=place.role,
+        from_version=from_version,
+        to_version=to_version,
+        replicas=role_settings(spec, place.role).replicas,
+        canary_replicas=settings.canary_replicas,
+        steps=tuple(_build_step(step) for step in settings.steps),
+        analysis=_build_analysis(settings.template),
+        reason=place.reason,
+        drain_limit_s=settings.drain_s,
+        keep_stable_s=settings.keep_stable_s,
+    )
+
+
+def foretell(stage: Stage, expected_tasks: ExpectedTasks) -> tuple[Stage, tuple[str, ...]]:
+    """Return the stage with the tasks that each analysis will need, and what to be warned of."""
+    steps: list[Step] = []
+    warnings: list[str] = []
+    for weight, step in _with_weights(stage.steps):
+        if not isinstance(step, Analyse):
+            steps.append(step)
+            continue
+        tasks = expected_tasks(stage.analysis, weight, step.evidence)
+        steps.append(replace(step, expected_tasks=tasks))
+        most = stage.analysis.max_tasks
+        on_canary = None if tasks is None else round(tasks * weight / 100)
+        where = f"stage {stage.role}, {step.evidence} analysis at {weight:g} %"
+        if on_canary is None:
+            warnings.append(f"{where}: no number of tasks shows a good canary to be safe")
+        elif 0 < most < on_canary:
+            warnings.append(
+                f"{where}: a good canary needs about {on_canary} tasks, more than max_tasks "
+                f"({most}): it will probably end unsure"
+            )
+    return replace(stage, steps=tuple(steps)), tuple(warnings)
+
+
+def _with_weights(steps: Sequence[Step]) -> Iterator[tuple[float, Step]]:
+    weight = 0.0
+    for step in steps:
+        weight = step.weight if isinstance(step, SetWeight) else weight
+        yield weight, step
+
+
+def _build_step(step: StepSpec) -> Step:
+    if step.set_weight is not None:
+        return SetWeight(weight=step.set_weight)
+    if step.analysis is not None:
+        return Analyse(evidence=step.analysis)
+    return Pause(duration_s=None if step.pause is None else step.pause.duration)
+
+
+def _build_analysis(template: AnalysisTemplateSpec) -> Analysis:
+    return Analysis(
+        alpha=template.alpha,
+        beta=template.beta,
+        signals=tuple(
+            Signal(
+                name=signal.name,
+                metric=signal.metric,
+                compare=signal.compare,
+                tolerate=signal.tolerate,
+                harm_margin=signal.harm_margin,
+                quantile=signal.quantile,
+                limit=signal.limit_value,
+                required=signal.required,
+                dry_run=signal.dry_run,
+            )
+            for signal in template.signals
+        ),
+        min_tasks=template.min_tasks,
+        max_tasks=template.max_tasks,
+        max_duration_s=template.max_duration,
+        on_harm=template.on.harm,
+        on_unsure=template.on.unsure,
+        deadlock=template.deadlock,
+        restart_limit=template.restarts,
+    )
