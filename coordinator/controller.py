@@ -1,0 +1,249 @@
+"""The loop that lets rollouts happen: observe, judge, decide, append, carry out. One per fleet.
+
+It holds no truth. What it knows of the rollout is read from the log at every pass, and what the
+judge has counted can be counted again from the fleet's accounts; so it may die at any moment.
+It decides nothing either: there is no `if` about phases here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from contextlib import suppress
+
+from rolewise.agents.agent import AgentImportError
+from rolewise.coordinator.errors import RolewiseError
+from rolewise.coordinator.guards import find_facts
+from rolewise.coordinator.journal import Journal
+from rolewise.coordinator.judge.judge import Judge
+from rolewise.coordinator.judge.verdict import Verdict
+from rolewise.coordinator.rollout.commands import (
+    Command,
+    DrainVersion,
+    InstallTable,
+    ScaleVersion,
+    describe_command,
+)
+from rolewise.coordinator.rollout.requests import Acknowledge, Tick
+from rolewise.coordinator.rollout.state import Rollout, Trial, pending_commands
+from rolewise.coordinator.store.port import Lease, LeaseLost, Store, StoreUnavailable
+from rolewise.fleet.runtime import CapacityShort, Fenced, Observation, Runtime, VersionDefinition
+from rolewise.graphs.deadlock import Deadlock, find_deadlocks
+from rolewise.graphs.snapshots import ReplicaSnapshot
+
+log = logging.getLogger(__name__)
+
+LEASE_S = 5.0
+TICK_S = 0.25
+ROUND_S = 1.0
+"""Time between two rounds of snapshots; a deadlock stands in two of them before it counts."""
+
+
+class NotLeader(Exception):
+    """Another controller has the lease, or got a newer one: this one must stop."""
+
+
+class Controller:
+    """Drives the rollouts of one fleet.
+
+    Args:
+        fleet: The fleet's name.
+        journal: The logs.
+        store: For the lease.
+        runtime: The fleet.
+        definitions: (role, version) -> definition, of everything that the fleet's file names.
+        holder: Tells this controller from others that want the same lease.
+        tick_s: Seconds between two passes.
+    """
+
+    def __init__(
+        self,
+        *,
+        fleet: str,
+        journal: Journal,
+        store: Store,
+        runtime: Runtime,
+        definitions: Mapping[tuple[str, str], VersionDefinition],
+        holder: str,
+        tick_s: float = TICK_S,
+    ) -> None:
+        self._fleet = fleet
+        self._journal = journal
+        self._store = store
+        self._runtime = runtime
+        self._definitions = definitions
+        self._holder = holder
+        self._tick_s = tick_s
+        self._lease: Lease | None = None
+        self._cursor = 0
+        self._judge: Judge | None = None
+        self._trial: Trial | None = None
+        self._snapshots: list[ReplicaSnapshot] = []
+        self._round_at = float("-inf")
+        self._deadlocks: tuple[Deadlock, ...] = ()
+        self._carried: Command | None = None
+        self._carrying: asyncio.Task[Acknowledge] | None = None
+
+    async def run(self) -> None:
+        """Lead the fleet until cancelled; wait while another controller leads."""
+        try:
+            while True:
+                try:
+                    await self.step()
+                except NotLeader as reason:
+                    log.warning("fleet %s: %s", self._fleet, reason)
+                    await self._forget()
+                except StoreUnavailable as reason:
+                    # The fleet serves on by its last table; no step moves until the log is back.
+                    log.warning("fleet %s: the store is away: %s", self._fleet, reason)
+                except RolewiseError as reason:
+                    log.warning("fleet %s: %s", self._fleet, reason.message)
+                await asyncio.sleep(self._tick_s)
+        finally:
+            await self._forget()
+            if self._lease is not None:
+                with suppress(Exception):
+                    await self._store.release(self._lease)
+
+    async def step(self) -> Rollout | None:
+        """Make one pass; return where the fleet's newest rollout then stands.
+
+        Raises:
+            NotLeader: See there.
+            StoreUnavailable: The log cannot be read or written.
+        """
+        self._lease = await self._store.acquire(f"fleet/{self._fleet}", self._holder, LEASE_S)
+        if self._lease is None:
+            raise NotLeader("another controller leads it")
+        state = await self._journal.last_rollout(await self._journal.fleet(self._fleet))
+        if not state.sequence or (state.phase.is_final and not pending_commands(state)):
+            await self._forget()
+            return state if state.sequence else None
+        try:
+            state = await self._acknowledge(state)
+            state = await self._tick(state)
+            await self._carry(state)
+        except (LeaseLost, Fenced) as reason:
+            raise NotLeader(str(reason)) from reason
+        return state
+
+    async def _tick(self, state: Rollout) -> Rollout:
+        self._meet(state)
+        verdict, facts = None, ()
+        if self._trial is not None and self._judge is not None:
+            observation = await self._observe(self._judge)
+            await self._look_for_deadlocks(observation.now_s)
+            stage = state.current_stage
+            assert stage is not None  # noqa: S101 (a trial belongs to a stage)
+            facts = find_facts(
+                self._trial,
+                stage.analysis,
+                deadlocks=self._deadlocks,
+                replicas=observation.replicas,
+            )
+            verdict = self._rule(self._judge, state)
+        request = Tick(at=self._journal.now, verdict=verdict, facts=facts)
+        return await self._journal.request(state.id, request, lease=self._lease)
+
+    def _meet(self, state: Rollout) -> None:
+        """Have a judge for the trial that the state is in."""
+        if state.trial == self._trial:
+            return
+        self._trial, self._judge, self._snapshots, self._deadlocks = state.trial, None, [], ()
+        stage = state.current_stage
+        if self._trial is not None and stage is not None:
+            # The cursor stays: tasks of an earlier trial bear another salt, and a controller that
+            # has just started reads all accounts again.
+            self._judge = Judge(stage.analysis, role=self._trial.role, salt=self._trial.salt)
+
+    async def _observe(self, judge: Judge) -> Observation:
+        while True:
+            observation = await self._runtime.observe(self._cursor)
+            for record in observation.closed:
+                judge.add(record)
+            self._cursor = observation.cursor
+            if not observation.closed:
+                return observation
+
+    def _rule(self, judge: Judge, state: Rollout) -> Verdict:
+        since = state.judged_since
+        elapsed = 0.0 if since is None else (self._journal.now - since).total_seconds()
+        return judge.verdict(evidence=state.wanted_evidence or "full", elapsed_s=elapsed)
+
+    async def _look_for_deadlocks(self, now_s: float) -> None:
+        if now_s - self._round_at < ROUND_S:
+            return
+        self._round_at = now_s
+        later = list(await self._runtime.waits())
+        found = find_deadlocks(self._snapshots, later) if self._snapshots else ()
+        if found:
+            # A third look just before acting: a timeout may have ended it this very moment.
+            again = list(await self._runtime.waits())
+            found, later = find_deadlocks(later, again), again
+        self._snapshots, self._deadlocks = later, found
+
+    async def _carry(self, state: Rollout) -> None:
+        """See to it that exactly the wanted command is under way."""
+        wanted = next(iter(pending_commands(state)), None)
+        if self._carrying is not None:
+            if wanted is not None and self._carried is not None and wanted.id == self._carried.id:
+                return
+            await self._stop_carrying()
+        if wanted is not None:
+            log.info("fleet %s: %s", self._fleet, describe_command(wanted))
+            self._carried = wanted
+            self._carrying = asyncio.get_running_loop().create_task(self._carry_out(wanted))
+            await asyncio.sleep(0)
+
+    async def _acknowledge(self, state: Rollout) -> Rollout:
+        """Write down how the command under way ended, if it has."""
+        if self._carrying is None or not self._carrying.done():
+            return state
+        carrying, self._carrying, self._carried = self._carrying, None, None
+        return await self._journal.request(state.id, carrying.result(), lease=self._lease)
+
+    async def _carry_out(self, command: Command) -> Acknowledge:
+        ok, detail, permanent = True, "", False
+        try:
+            detail = await self._effect(command)
+        except Fenced:
+            raise
+        except (CapacityShort, AgentImportError) as error:
+            ok, detail, permanent = False, str(error), True
+        except Exception as error:
+            log.exception("fleet %s: %s failed", self._fleet, describe_command(command))
+            ok, detail = False, f"{type(error).__name__}: {error}"
+        return Acknowledge(
+            at=self._journal.now, command=command.id, ok=ok, detail=detail, permanent=permanent
+        )
+
+    async def _effect(self, command: Command) -> str:
+        assert self._lease is not None  # noqa: S101
+        fencing = self._lease.fencing
+        match command:
+            case ScaleVersion(role=role, version=version, replicas=replicas):
+                definition = self._definitions.get((role, version))
+                if definition is None:
+                    raise AgentImportError(f"the fleet's file has no {role}@{version} any more")
+                await self._runtime.scale(definition, replicas, fencing=fencing)
+                return ""
+            case InstallTable(table=table):
+                await self._runtime.install(table, fencing=fencing)
+                return ""
+            case DrainVersion(role=role, version=version, limit_s=limit_s):
+                cancelled = await self._runtime.drain(role, version, limit_s, fencing=fencing)
+                return f"{cancelled} running messages were cancelled" if cancelled else ""
+
+    async def _stop_carrying(self) -> None:
+        carrying, self._carrying, self._carried = self._carrying, None, None
+        if carrying is not None:
+            carrying.cancel()
+            with suppress(asyncio.CancelledError, Exception):
+                await carrying
+
+    async def _forget(self) -> None:
+        """Let go of everything that belongs to a rollout."""
+        await self._stop_carrying()
+        self._trial = self._judge = None
+        self._snapshots, self._deadlocks = [], ()

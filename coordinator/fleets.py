@@ -1,0 +1,238 @@
+"""What a person can do with fleets and their rollouts, whichever way they come: API, CLI, demo.
+
+A thin layer: it reads the fleet's file, its graph and its logs, and puts plans and verbs into
+the journal. It changes nothing in a fleet itself; that is the controller's part.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+
+from rolewise.agents.agent import AgentImportError, load_agent
+from rolewise.coordinator.errors import RolewiseError
+from rolewise.coordinator.fleet_log import FleetRegistered, FleetState
+from rolewise.coordinator.journal import Journal, Started, refused
+from rolewise.coordinator.plan.build import Capacity, PlanRefused, build_plan
+from rolewise.coordinator.plan.plan import Plan, Release
+from rolewise.coordinator.rollout.decide import Refusal, undo_target
+from rolewise.coordinator.rollout.state import Rollout
+from rolewise.fleet.release import TargetError, definition, parse_target
+from rolewise.fleet.routing.table import RoleRoute, RoutingTable
+from rolewise.fleet.runtime import Runtime, VersionDefinition
+from rolewise.fleet.spec import FleetSpec, parse_fleet, role_settings
+from rolewise.graphs.criticality import RolePlace, order_roles
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Planned:
+    """A plan with what it was made from."""
+
+    plan: Plan
+    places: tuple[RolePlace, ...]
+
+
+class Fleets:
+    """All fleets of one server.
+
+    Args:
+        journal: The logs.
+        runtimes: Fleet name -> its runtime.
+        capacity: What the cluster holds; None when it is not limited.
+        draw_salt: Makes the random text that seeds a rollout's cohorts.
+    """
+
+    def __init__(
+        self,
+        *,
+        journal: Journal,
+        runtimes: Mapping[str, Runtime],
+        draw_salt: Callable[[], str],
+        capacity: Callable[[], Awaitable[Capacity | None]] | None = None,
+    ) -> None:
+        self.journal = journal
+        self._runtimes = runtimes
+        self._draw_salt = draw_salt
+        self._capacity = capacity
+
+    async def spec(self, fleet: str) -> FleetSpec:
+        """Return the fleet's file as it was registered."""
+        registered = (await self.journal.fleet(fleet)).registered
+        assert registered is not None  # noqa: S101
+        return parse_fleet(registered.text, registered.file)
+
+    def runtime(self, fleet: str) -> Runtime:
+        """Return the runtime of a fleet.
+
+        Raises:
+            RolewiseError: `unknown_fleet`: it does not run here.
+        """
+        runtime = self._runtimes.get(fleet)
+        if runtime is None:
+            running = ", ".join(sorted(self._runtimes)) or "none"
+            raise RolewiseError(
+                "unknown_fleet", f"fleet {fleet!r} does not run; running: {running}"
+            )
+        return runtime
+
+    async def release(self, fleet: str) -> Release:
+        """Return role -> version, as it is stable now."""
+        return release_of(
+            await self.journal.fleet(fleet),
+            await self.journal.last_rollout(await self.journal.fleet(fleet)),
+        )
+
+    async def plan(self, fleet: str, to: str) -> Planned:
+        """Plan a rollout without starting it.
+
+        Args:
+            fleet: The fleet.
+            to: Name of a release in the fleet's file, or `role=version,role=version`.
+
+        Raises:
+            RolewiseError: `plan_refused` with every problem, `unknown_fleet`.
+        """
+        spec, running = await self.spec(fleet), await self.release(fleet)
+        try:
+            target = parse_target(to, spec, running)
+        except TargetError as error:
+            raise RolewiseError("plan_refused", str(error), details=error.problems) from error
+        return await self._plan(fleet, spec, running, target, to if to in spec.releases else "")
+
+    async def start(
+        self, fleet: str, to: str, *, by: str, reason: str = "", key: str = ""
+    ) -> Started:
+        """Plan a rollout and begin it; see `plan` and `Journal.start`."""
+        planned = await self.plan(fleet, to)
+        return await self._start(fleet, planned.plan, by=by, reason=reason, key=key)
+
+    async def undo(self, rollout: str, *, by: str, reason: str = "", key: str = "") -> Started:
+        """Begin a new rollout back to the release that this one came from.
+
+        Raises:
+            RolewiseError: `verb_refused`: it has not ended, or has nothing to go back to.
+        """
+        state = await self.journal.rollout(rollout)
+        target = undo_target(state)
+        if isinstance(target, Refusal):
+            raise refused(target)
+        fleet = state.fleet
+        spec, running = await self.spec(fleet), await self.release(fleet)
+        planned = await self._plan(fleet, spec, running, target, "")
+        reason = reason or f"undo of {rollout}"
+        return await self._start(fleet, planned.plan, by=by, reason=reason, key=key)
+
+    async def _start(self, fleet: str, plan: Plan, *, by: str, reason: str, key: str) -> Started:
+        salt = self._draw_salt()
+        return await self.journal.start(fleet, plan, by=by, reason=reason, salt=salt, key=key)
+
+    async def _plan(
+        self, fleet: str, spec: FleetSpec, running: Release, target: Release, name: str
+    ) -> Planned:
+        windows = await self.runtime(fleet).graph()
+        places = order_roles(
+            roles=tuple(spec.roles),
+            entry=spec.entry,
+            configured={role: settings.criticality for role, settings in spec.roles.items()},
+            declared={role: settings.calls for role, settings in spec.roles.items()},
+            graph=windows.to_networkx(view="role"),
+        )
+        capacity = await self._capacity() if self._capacity is not None else None
+        try:
+            plan = build_plan(
+                spec,
+                running,
+                target,
+                places=places,
+                to_name=name,
+                capacity=capacity,
+                loads=import_problem,
+            )
+        except PlanRefused as error:
+            raise RolewiseError("plan_refused", str(error), details=error.problems) from error
+        return Planned(plan=plan, places=places)
+
+
+def import_problem(version: VersionDefinition) -> str | None:
+    """Return why a version's agent cannot be made here, or None.
+
+    A version with an environment of its own is tried by its first replica instead.
+    """
+    if version.runtime_env:
+        return None
+    try:
+        load_agent(version.agent, version.config)
+    except AgentImportError as error:
+        return str(error)
+    except Exception as error:  # noqa: BLE001 (a constructor may raise anything)
+        return f"agent {version.agent!r} cannot be made: {type(error).__name__}: {error}"
+    return None
+
+
+def release_of(fleet: FleetState, last: Rollout) -> Release:
+    """Return what is stable in a fleet: by its last rollout, or as it was registered."""
+    assert fleet.registered is not None  # noqa: S101
+    return fleet.registered.release if fleet.is_fresh else last.release
+
+
+def first_table(spec: FleetSpec, release: Release, *, number: int) -> RoutingTable:
+    """Return the table by which a fleet starts: every role on its stable version."""
+    return RoutingTable(
+        number=number,
+        routes=tuple(
+            RoleRoute(role=role, stable=version, idempotent=spec.roles[role].idempotent)
+            for role, version in release.items()
+        ),
+    )
+
+
+def definitions_of(spec: FleetSpec) -> dict[tuple[str, str], VersionDefinition]:
+    """Return the definition of every version that a fleet's file names."""
+    return {
+        (role, version): definition(spec, role, version)
+        for role, settings in spec.roles.items()
+        for version in settings.versions
+    }
+
+
+async def register(
+    journal: Journal, spec: FleetSpec, *, text: str, file: str, by: str
+) -> FleetState:
+    """Note that a fleet starts: with its last release where the file still has it, else its own.
+
+    Raises:
+        RolewiseError: `rollout_in_progress`.
+    """
+    release: Release = dict(spec.releases[spec.release])
+    number = 1
+    if spec.fleet in await journal.fleets():
+        known = await journal.fleet(spec.fleet)
+        last = await journal.last_rollout(known)
+        ran = release_of(known, last)
+        if set(ran) == set(spec.roles) and all(
+            version in spec.roles[role].versions for role, version in ran.items()
+        ):
+            release = ran
+        assert known.registered is not None  # noqa: S101
+        number = max(known.registered.table.number, last.table.number) + 1
+    return await journal.register(
+        FleetRegistered(
+            at=journal.now,
+            by=by,
+            fleet=spec.fleet,
+            text=text,
+            file=file,
+            release=release,
+            table=first_table(spec, release, number=number),
+        )
+    )
+
+
+async def bring_up(runtime: Runtime, spec: FleetSpec, fleet: FleetState, *, fencing: int) -> None:
+    """Start every role's stable version and put the first table in force; safe to repeat."""
+    assert fleet.registered is not None  # noqa: S101
+    definitions = definitions_of(spec)
+    for role, version in fleet.registered.release.items():
+        one = definitions[role, version]
+        await runtime.scale(one, role_settings(spec, role).replicas, fencing=fencing)
+    await runtime.install(fleet.registered.table, fencing=fencing)
