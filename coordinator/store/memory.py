@@ -43,7 +43,7 @@ class MemoryStore:
         log = self._streams[stream]
         if len(log) != after:
             raise Conflict(stream, after, len(log))
-        log.extend(bytes(entry) for entry in entries)
+        log.extend(entries)
         self._appended.set()
         self._appended = asyncio.Event()
         return len(log)
@@ -76,7 +76,7 @@ class MemoryStore:
         """See `Store.put`."""
         if only_if_absent and key in self._values:
             return False
-        self._values[key] = bytes(value)
+        self._values[key] = value
         return True
 
     async def get(self, key: str) -> bytes | None:

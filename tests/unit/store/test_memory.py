@@ -104,12 +104,3 @@ async def test_wait_leaves_no_task_behind(store: MemoryStore, clock: HandClock) 
     waiter.cancel()
     await clock.settle()
     assert asyncio.all_tasks() == {asyncio.current_task()}
-
-
-async def test_entries_do_not_change_with_the_writers_buffer(store: MemoryStore) -> None:
-    buffer = bytearray(b"before")
-    await store.append("log", [buffer], after=0)
-    await store.put("key", buffer)
-    buffer[:] = b"after!"
-    assert await store.read("log") == [(1, b"before")]
-    assert await store.get("key") == b"before"
