@@ -145,7 +145,7 @@ def _retire(state: Rollout, stage: Stage, at: datetime) -> Events:
     if old not in state.leaving:
         limit_s = stage.drain_limit_s
         return (DrainRequested(at=at, role=old[0], version=old[1], limit_s=limit_s),)
-    if state.replicas_of(*old):
+    if old not in state.stopped:
         return (request_replicas(stage, stage.from_version, 0, at, "it is not needed any more"),)
     completed = StageCompleted(at=at, stage=state.stage)
     if state.stage + 1 < len(state.plan.stages):

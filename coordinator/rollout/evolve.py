@@ -172,7 +172,14 @@ def _request_replicas(state: Rollout, event: ReplicasRequested) -> Rollout:
         replicas=event.replicas,
     )
     replicas = {**state.replicas, key: sure}
-    return replace(state, pending=command, failures=0, leaving=leaving, replicas=replicas)
+    return replace(
+        state,
+        pending=command,
+        failures=0,
+        leaving=leaving,
+        replicas=replicas,
+        stopped=state.stopped - {key},
+    )
 
 
 def _request_drain(state: Rollout, event: DrainRequested) -> Rollout:
@@ -189,11 +196,13 @@ def _request_drain(state: Rollout, event: DrainRequested) -> Rollout:
 def _acknowledge(state: Rollout, *, ok: bool) -> Rollout:
     if not ok:
         return replace(state, failures=state.failures + 1)
-    replicas = state.replicas
-    if isinstance(state.pending, ScaleVersion):
-        key = (state.pending.role, state.pending.version)
-        replicas = {**replicas, key: state.pending.replicas}
-    return replace(state, pending=None, failures=0, replicas=replicas)
+    done = replace(state, pending=None, failures=0)
+    if not isinstance(state.pending, ScaleVersion):
+        return done
+    key = (state.pending.role, state.pending.version)
+    stopped = state.stopped | {key} if state.pending.replicas == 0 else state.stopped
+    replicas = {**state.replicas, key: state.pending.replicas}
+    return replace(done, replicas=replicas, stopped=stopped)
 
 
 def _begin_rollback(state: Rollout, event: RollbackBegun) -> Rollout:

@@ -71,7 +71,7 @@ def _revert(state: Rollout, stage: Stage, at: datetime) -> Events:
     if new not in state.leaving:
         limit_s = stage.drain_limit_s
         return (DrainRequested(at=at, role=new[0], version=new[1], limit_s=limit_s),)
-    if state.replicas_of(*new):
+    if new not in state.stopped:
         return (request_replicas(stage, stage.to_version, 0, at, "it was taken back"),)
     return ()
 

@@ -107,6 +107,8 @@ class Rollout:
         is_harm_accepted: Somebody promoted in spite of a verdict of harm, in this stage.
         replicas: Replicas surely there by role and version: a rise counts when acknowledged,
             a fall as soon as it is asked for.
+        stopped: Versions that surely have no replica: one that was asked for, but never
+            acknowledged, may be there all the same.
         leaving: Versions that were told to drain and not to serve again since.
         pending: The command that everything waits for.
         failures: Failed attempts at it.
@@ -140,6 +142,7 @@ class Rollout:
     is_full: bool = False
     is_harm_accepted: bool = False
     replicas: Mapping[RoleVersion, int] = field(default_factory=dict)
+    stopped: frozenset[RoleVersion] = frozenset()
     leaving: frozenset[RoleVersion] = frozenset()
     pending: Command | None = None
     failures: int = 0

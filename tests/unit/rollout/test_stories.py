@@ -245,7 +245,7 @@ class TestTheWayBack:
     def test_stages_that_are_done_stay(self):
         story = one_done().abort().work()
         assert story.state.statuses == (StageStatus.DONE, StageStatus.REVERTED)
-        assert story.state.release == {"supplier": "v2", "orchestrator": "v1", "robot": "v1"}
+        assert story.state.release == {"supplier": "v2", "orchestrator": "v1", "carrier": "v1"}
 
     def test_or_go_back_too_in_reverse_order(self):
         story = one_done(roll_back_all=True).abort().work()

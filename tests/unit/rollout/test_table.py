@@ -168,7 +168,7 @@ def test_a_refusal_says_what_is_allowed_instead():
 
 
 def test_undo_leads_to_the_release_before():
-    assert undo_target(state_at("completed")) == {"supplier": "v1", "robot": "v1"}
+    assert undo_target(state_at("completed")) == {"supplier": "v1", "carrier": "v1"}
     refused = undo_target(state_at("analysing"))
     assert isinstance(refused, Refusal)
     assert refused.verb == Verb.UNDO
@@ -180,15 +180,15 @@ def test_undo_leads_to_the_release_before():
 def test_undo_of_a_rollback_that_kept_an_earlier_stage():
     story = Story(a_plan(a_stage("supplier", SetWeight(weight=100.0)), a_stage("orchestrator")))
     story.tick().work().tick(after_s=21).work().abort().work()
-    assert story.state.release == {"supplier": "v2", "orchestrator": "v1", "robot": "v1"}
+    assert story.state.release == {"supplier": "v2", "orchestrator": "v1", "carrier": "v1"}
     assert undo_target(story.state) == story.state.plan.from_release
 
 
 def test_start_is_refused_when_the_fleet_is_not_as_planned():
     plan = a_plan()
     for routes, words in [
-        (("robot",), "the fleet has no role supplier"),
-        (("robot", "supplier@v9"), "but the fleet runs v9"),
+        (("carrier",), "the fleet has no role supplier"),
+        (("carrier", "supplier@v9"), "but the fleet runs v9"),
     ]:
         request = a_start(plan)
         roles = dict(part.split("@") if "@" in part else (part, "v1") for part in routes)

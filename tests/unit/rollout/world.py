@@ -45,8 +45,8 @@ def a_plan(*stages: Stage, roll_back_all: bool = False) -> Plan:
     roles = [stage.role for stage in stages]
     return Plan(
         fleet="shop",
-        from_release={**dict.fromkeys(roles, "v1"), "robot": "v1"},
-        to_release={**dict.fromkeys(roles, "v2"), "robot": "v1"},
+        from_release={**dict.fromkeys(roles, "v1"), "carrier": "v1"},
+        to_release={**dict.fromkeys(roles, "v2"), "carrier": "v1"},
         stages=stages,
         on_stage_failure="roll_back_all" if roll_back_all else "roll_back_stage",
     )
