@@ -43,7 +43,10 @@ class BatchLedger:
 
     @property
     def lost(self) -> int:
-        """Records missing between those that came, or dropped by their writers."""
+        """Records missing between those that came, or dropped by their writers.
+
+        If the batches are split over several collectors, only the merged ledger knows.
+        """
         return sum(writer.lost for writer in self._writers.values())
 
     @property
@@ -59,7 +62,7 @@ class BatchLedger:
             these counts as seen: rather a loss that shows than a batch counted twice.
         """
         first = batch.first_seq
-        last = first + _span(batch)
+        last = _last_seq(batch)
         writer = self._writers.setdefault(batch.source, _Writer(lowest=first, highest=last))
         if len(batch.records) == 0:  # It only tells what was dropped; the next has its name.
             writer.dropped = max(writer.dropped, batch.lost)
@@ -96,9 +99,9 @@ class BatchLedger:
         return iter(self._writers.items())
 
 
-def _span(batch: Batch) -> int:
-    """Return how far the last record's number is from the first's."""
+def _last_seq(batch: Batch) -> int:
+    """Return the last record's number, without the wrap."""
     if len(batch.records) == 0:
-        return -1
-    seqs = batch.records["seq"]
-    return int(seqs[-1]) - int(seqs[0]) & _SEQ_MASK
+        return batch.first_seq - 1
+    # From the batch's name, not its first record: a shard has only some of the records.
+    return batch.first_seq + (int(batch.records["seq"][-1]) - batch.first_seq & _SEQ_MASK)

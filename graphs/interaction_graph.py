@@ -61,7 +61,7 @@ class InteractionWindows:
 
     @property
     def lost(self) -> int:
-        """Records that were written, or should have been, and never came."""
+        """Records that never came; right once all collectors of the batches are merged."""
         return self._ledger.lost
 
     @property

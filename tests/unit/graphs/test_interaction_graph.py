@@ -1,7 +1,9 @@
 """Windows: folding in any order, merging in any order, rates over time, and the networkx view."""
 
 import pickle
+from dataclasses import replace
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -139,6 +141,23 @@ class TestLoss:
         graph.fold(batch_of(Record(), Record(), Record(), first_seq=2**32 - 2), now_s=0)
         graph.fold(batch_of(Record(), first_seq=2**32 + 1), now_s=0)
         assert graph.lost == 0
+
+    @given(st.lists(st.integers(0, 2), min_size=1, max_size=12), st.sets(st.integers(0, 3)))
+    def test_collectors_that_share_batches_know_together_what_is_missing(self, shards, dropped):
+        collectors = [windows() for _ in range(3)]
+        for step in range(4):
+            whole = batch_of(*[Record()] * len(shards), first_seq=1000 + step * len(shards))
+            if step in dropped:
+                continue
+            for place, collector in enumerate(collectors):
+                part = whole.records[np.array(shards) == place]
+                collector.fold(replace(whole, records=part), now_s=0)
+        merged = windows()
+        for collector in collectors:
+            merged.merge(collector)
+        arrived = [step for step in range(4) if step not in dropped]
+        between = range(min(arrived, default=0), max(arrived, default=0))
+        assert merged.lost == len(shards) * len(dropped.intersection(between))
 
     def test_a_batch_older_than_all_that_are_remembered_is_not_counted_again(self):
         graph = windows()
