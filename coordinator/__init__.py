@@ -1,1 +1,1 @@
-"""What changes fleets: plan, rollout machine, judge, store, controller, and the ways to use them."""
+"""What changes fleets: plan, rollout machine, judge, store, controller, and the ways in."""

@@ -17,7 +17,7 @@ from rolewise.coordinator.errors import RolewiseError
 from rolewise.coordinator.guards import find_facts
 from rolewise.coordinator.journal import Journal
 from rolewise.coordinator.judge.judge import Judge
-from rolewise.coordinator.judge.verdict import Verdict
+from rolewise.coordinator.judge.verdict import HardFact, Verdict
 from rolewise.coordinator.rollout.commands import (
     Command,
     DrainVersion,
@@ -130,7 +130,8 @@ class Controller:
 
     async def _tick(self, state: Rollout) -> Rollout:
         self._meet(state)
-        verdict, facts = None, ()
+        verdict: Verdict | None = None
+        facts: tuple[HardFact, ...] = ()
         if self._trial is not None and self._judge is not None:
             observation = await self._observe(self._judge)
             await self._look_for_deadlocks(observation.now_s)

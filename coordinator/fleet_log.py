@@ -95,7 +95,7 @@ _TYPES = {
 def encode_entry(entry: FleetEntry) -> bytes:
     """Return the entry as it is stored: its type, a blank, its fields as JSON."""
     name = type(entry).__name__
-    return name.encode() + b" " + _TYPES[name].dump_json(entry)  # type: ignore[arg-type]
+    return name.encode() + b" " + _TYPES[name].dump_json(entry)
 
 
 def decode_entry(data: bytes) -> FleetEntry:

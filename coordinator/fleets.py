@@ -13,8 +13,9 @@ from rolewise.agents.agent import AgentImportError, load_agent
 from rolewise.coordinator.errors import RolewiseError
 from rolewise.coordinator.fleet_log import FleetRegistered, FleetState
 from rolewise.coordinator.journal import Journal, Started, refused
-from rolewise.coordinator.plan.build import Capacity, PlanRefused, build_plan
-from rolewise.coordinator.plan.plan import Plan, Release
+from rolewise.coordinator.plan.build import build_plan
+from rolewise.coordinator.plan.capacity import Capacity
+from rolewise.coordinator.plan.plan import Plan, PlanRefused, Release
 from rolewise.coordinator.rollout.decide import Refusal, undo_target
 from rolewise.coordinator.rollout.state import Rollout
 from rolewise.fleet.release import TargetError, definition, parse_target

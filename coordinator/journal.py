@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -265,10 +266,8 @@ class Journal:
             return await self.rollout(created.rollout)
         except RolewiseError:
             entries = [event.encode() for event in created.start]
-            try:
+            with suppress(Conflict):  # somebody else wrote the same events
                 await self._store.append(_rollout_stream(created.rollout), entries, after=0)
-            except Conflict:
-                pass  # somebody else wrote the same events
             return await self.rollout(created.rollout)
 
     async def _read_fleet(self, name: str) -> FleetState:

@@ -20,7 +20,7 @@ from ray.exceptions import ActorDiedError, RayError
 
 from rolewise.agents.agent import AgentImportError
 from rolewise.agents.message import Address
-from rolewise.fleet.ray.cluster import read_available, read_nodes
+from rolewise.fleet.ray.cluster import read_available, read_nodes, sum_resources
 from rolewise.fleet.ray.placement import find_shortage
 from rolewise.fleet.ray.registry import Entered, Registry, keep_registry, read_registry
 from rolewise.fleet.ray.replica import Vital
@@ -111,7 +111,8 @@ class FleetHead:
 
     async def statuses(self) -> tuple[ReplicaStatus, ...]:
         """Return how every replica is."""
-        return tuple(await asyncio.gather(*(self._status(a) for a in self._registry.replicas)))
+        found = await asyncio.gather(*(self._status(a) for a in tuple(self._registry.replicas)))
+        return tuple(status for status in found if status is not None)
 
     async def waits(self) -> Sequence[ReplicaSnapshot]:
         """Return the waits of every replica that answers."""
@@ -151,11 +152,14 @@ class FleetHead:
     async def _check_room(self, version: VersionDefinition, missing: int) -> None:
         loop = asyncio.get_running_loop()
         end = loop.time() + SHORTAGE_STANDS_S
-        while shortage := find_shortage(
-            version, missing, nodes=read_nodes(), available=read_available()
-        ):
-            if loop.time() >= end:
-                raise CapacityShort(f"{version.role}@{version.version}: {shortage}")
+        while True:
+            nodes = read_nodes()
+            for_ever = find_shortage(version, 1, nodes=nodes, available=sum_resources(nodes))
+            for_now = find_shortage(version, missing, nodes=nodes, available=read_available())
+            if not for_now:
+                return
+            if for_ever or loop.time() >= end:
+                raise CapacityShort(f"{version.role}@{version.version}: {for_ever or for_now}")
             await asyncio.sleep(LOOK_EVERY_S)
 
     def _enter(self, version: VersionDefinition, count: int) -> tuple[Address, ...]:
@@ -222,7 +226,9 @@ class FleetHead:
             await asyncio.gather(*(self._look_at(address) for address in listed))
 
     async def _look_at(self, address: Address) -> None:
-        actor = self._actors[address]
+        actor = self._actors.get(address)
+        if actor is None:
+            return  # it was taken away meanwhile
         vital = await self._call(actor.status.remote())
         if isinstance(vital, Vital) and not vital.is_open:
             await self._call(actor.ready.remote())
@@ -242,9 +248,12 @@ class FleetHead:
         except (AgentImportError, CapacityShort, ValueError):
             self._change(address, is_listed=True)  # the next look tries again
 
-    async def _status(self, address: Address) -> ReplicaStatus:
-        answer = await self._call(self._actors[address].status.remote())
-        entered = self._registry.replicas[address]
+    async def _status(self, address: Address) -> ReplicaStatus | None:
+        actor = self._actors.get(address)
+        answer = None if actor is None else await self._call(actor.status.remote())
+        entered = self._registry.replicas.get(address)
+        if entered is None:
+            return None  # it was taken away while it was asked
         vital = answer if isinstance(answer, Vital) else Vital()
         state, reason = ReplicaState.STARTING, ""
         if vital.is_open:
