@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -60,6 +61,14 @@ def read_nodes() -> tuple[Node, ...]:
         for node in ray.nodes()  # type: ignore[no-untyped-call]
         if node["Alive"]
     )
+
+
+def sum_resources(nodes: Iterable[Node]) -> Mapping[str, float]:
+    """Return the total resources of these nodes."""
+    total: Counter[str] = Counter()
+    for node in nodes:
+        total.update(node.resources)
+    return total
 
 
 def read_available() -> Mapping[str, float]:

@@ -178,8 +178,8 @@ class ExchangeLink:
         while self._outbox and len(ids) < BATCH_MESSAGES and size < BATCH_BYTES:
             message_id = self._outbox.popleft()
             entry = self._open.get(message_id)
-            if entry is None:
-                continue
+            if entry is None or entry.reply.done():
+                continue  # cancelled before it left
             entry.exchange = self._number
             size += len(entry.wire[_BODY])
             ids.append(message_id)
