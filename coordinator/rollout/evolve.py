@@ -161,9 +161,6 @@ def _start(event: RolloutStarted) -> Rollout:
 
 def _request_replicas(state: Rollout, event: ReplicasRequested) -> Rollout:
     key = (event.role, event.version)
-    # A fall counts at once: it may be carried out without its acknowledgement ever coming back,
-    # and a rollback must then not count on replicas that are gone.
-    sure = min(state.replicas.get(key, 0), event.replicas)
     leaving = state.leaving if event.replicas == 0 else state.leaving - {key}
     command = ScaleVersion(
         id=_command_id(state, "scale", f"{event.role}@{event.version}={event.replicas}"),
@@ -171,13 +168,11 @@ def _request_replicas(state: Rollout, event: ReplicasRequested) -> Rollout:
         version=event.version,
         replicas=event.replicas,
     )
-    replicas = {**state.replicas, key: sure}
     return replace(
         state,
         pending=command,
         failures=0,
         leaving=leaving,
-        replicas=replicas,
         stopped=state.stopped - {key},
     )
 

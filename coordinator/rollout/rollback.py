@@ -50,8 +50,8 @@ def _revert(state: Rollout, stage: Stage, at: datetime) -> Events:
     old, new = (stage.role, stage.from_version), (stage.role, stage.to_version)
     route = state.table.by_role.get(stage.role)
     if new not in state.table.withdrawn or (route and route.stable != stage.from_version):
-        # Told to drain, or with replicas missing, the old version must first be there again.
-        if old in state.leaving or state.replicas_of(*old) < stage.replicas:
+        # Told to drain, perhaps stopped already, the old version must first be there again.
+        if old in state.leaving:
             return (
                 request_replicas(
                     stage, stage.from_version, stage.replicas, at, "it takes over again"

@@ -105,11 +105,11 @@ class Rollout:
         is_promoted: Somebody ended the wait of the current step or bake.
         is_full: Somebody asked to skip all steps that remain.
         is_harm_accepted: Somebody promoted in spite of a verdict of harm, in this stage.
-        replicas: Replicas surely there by role and version: a rise counts when acknowledged,
-            a fall as soon as it is asked for.
+        replicas: Replicas by role and version, as last acknowledged.
         stopped: Versions that surely have no replica: one that was asked for, but never
             acknowledged, may be there all the same.
-        leaving: Versions that were told to drain and not to serve again since.
+        leaving: Versions that were told to drain, and not to serve again since. A version is
+            always told to drain before its replicas are stopped, so every other one is there.
         pending: The command that everything waits for.
         failures: Failed attempts at it.
         left: What a failed rollback has left undone.
@@ -233,7 +233,7 @@ class Rollout:
         return route.weight if route.canary == stage.to_version else 0.0
 
     def replicas_of(self, role: str, version: str) -> int:
-        """Replicas of a version that are surely there."""
+        """Replicas of a version, as last acknowledged."""
         return self.replicas.get((role, version), 0)
 
 

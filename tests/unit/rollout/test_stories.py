@@ -6,7 +6,7 @@ from rolewise.coordinator.judge.analysis import Analysis
 from rolewise.coordinator.judge.verdict import Ruling
 from rolewise.coordinator.plan.plan import Analyse, Pause, SetWeight
 from rolewise.coordinator.rollout import requests
-from rolewise.coordinator.rollout.events import PauseCause, VerdictGiven
+from rolewise.coordinator.rollout.events import PauseCause, StageReverted, VerdictGiven
 from rolewise.coordinator.rollout.state import Phase, StageStatus, Trial, pending_commands
 from tests.unit.rollout.world import DEADLOCK, Story, a_plan, a_stage, a_table, pending
 
@@ -124,7 +124,9 @@ class TestPauses:
         (command,) = pending_commands(story.state)
         story.pause()
         assert pending(story.state) == []
+        assert story.state.replicas_of("supplier", "v2") == 0
         story.acknowledge(command)
+        assert story.state.replicas_of("supplier", "v2") == 1
         assert story.state.phase is Phase.PAUSED
         assert story.state.weight == 0.0
         story.resume().work()
@@ -249,24 +251,34 @@ class TestTheWayBack:
 
     def test_or_go_back_too_in_reverse_order(self):
         story = one_done(roll_back_all=True).abort().work()
-        assert (
-            story.effects[-8:]
-            == [
-                "install routing table 11",
-                "drain orchestrator v2 within 5 s",
-                "stop orchestrator v2",
-                "bring supplier v1 to 3 replicas",
-                "install routing table 12",
-                "drain supplier v2 within 5 s",
-                "stop supplier v2",
-            ][-8:]
-        )
+        assert story.effects[-8:] == [
+            "install routing table 11",
+            "drain orchestrator v2 within 5 s",
+            "stop orchestrator v2",
+            "bring supplier v1 to 3 replicas",
+            "install routing table 12",
+            "drain supplier v2 within 5 s",
+            "stop supplier v2",
+        ]
         assert story.state.statuses == (StageStatus.REVERTED, StageStatus.REVERTED)
         assert story.state.release == story.state.plan.from_release
 
+    def test_three_stages_go_back_in_the_reverse_of_their_order(self):
+        roles = ("robot", "supplier", "orchestrator")
+        stages = [a_stage(role, SetWeight(weight=100.0), Pause()) for role in roles]
+        story = Story(a_plan(*stages, roll_back_all=True)).tick()
+        for _ in range(2):
+            story.work().promote().work().tick(after_s=20)
+        story.work().abort().work()
+        reverted = [event.stage for event in story.log if isinstance(event, StageReverted)]
+        assert reverted == [2, 1, 0]
+
     def test_harm_can_ask_a_person_who_accepts_it(self):
-        story = one_role(analysis=Analysis(on_harm="pause")).tick().work().pause().tick("harm")
+        story = one_role(analysis=Analysis(on_harm="pause")).tick().work().pause()
+        paused_at = story.now
+        story.tick("harm", after_s=60)
         assert story.state.pause.cause is PauseCause.HARM
+        assert story.state.pause.since == paused_at
         before = len(story.log)
         story.tick("harm")
         assert len(story.log) == before
