@@ -1,0 +1,43 @@
+"""What people and programs read: one schema for the API, the CLI and rehearsals.
+
+Models, and pure functions from Rolewise's state to them.
+"""
+
+from rolewise.coordinator.views.base import View
+from rolewise.coordinator.views.fleet import CountsView, FleetsView, FleetView, view_fleet
+from rolewise.coordinator.views.graph import GraphView, view_graph
+from rolewise.coordinator.views.plan import PlanView, view_plan
+from rolewise.coordinator.views.rehearsal import RehearsalView, view_rehearsal
+from rolewise.coordinator.views.rollout import (
+    EventView,
+    RolloutView,
+    view_event,
+    view_rollout,
+)
+from rolewise.coordinator.views.task import TaskView, view_task
+from rolewise.coordinator.views.verdict import VerdictView, view_verdict
+from rolewise.coordinator.views.waits import WaitsView, view_waits
+
+__all__ = [
+    "CountsView",
+    "EventView",
+    "FleetView",
+    "FleetsView",
+    "GraphView",
+    "PlanView",
+    "RehearsalView",
+    "RolloutView",
+    "TaskView",
+    "VerdictView",
+    "View",
+    "WaitsView",
+    "view_event",
+    "view_fleet",
+    "view_graph",
+    "view_plan",
+    "view_rehearsal",
+    "view_rollout",
+    "view_task",
+    "view_verdict",
+    "view_waits",
+]

@@ -1,0 +1,93 @@
+"""A verdict as people and programs read it."""
+
+from __future__ import annotations
+
+from rolewise.coordinator.judge.verdict import HardFact, Ruling, Verdict
+from rolewise.coordinator.views.base import Figure, View
+
+
+class FactView(View):
+    """Something that needs no statistics: it rolls back at once."""
+
+    kind: str
+    """`deadlock`, `crash_loop` or `limit`."""
+    sentence: str
+    details: tuple[str, ...]
+    """Lines that show it, such as the cycle, one wait a line."""
+
+
+class SignalView(View):
+    """One signal's figures. Shares are between 0 and 1, latencies in seconds."""
+
+    name: str
+    ruling: Ruling
+    required: bool
+    """Promotion needs it to be safe."""
+    baseline: Figure
+    canary: Figure
+    difference: Figure
+    """Canary minus baseline; relative for a latency; to the limit for an absolute signal."""
+    interval: tuple[Figure, Figure] | None
+    """Where the difference surely is, whenever one looks; null on one side: no bound yet."""
+    limit: Figure
+    """What is tolerated."""
+    e_harm: Figure
+    """Evidence of harm; `harm_at` of it is enough."""
+    harm_at: Figure
+    e_safe: Figure
+    """Evidence of being no worse than tolerated; `safe_at` of it is enough."""
+    safe_at: Figure
+    tasks_baseline: int
+    tasks_canary: int
+    sentence: str
+    """All of it in words."""
+
+
+class VerdictView(View):
+    """What the judge says, and why."""
+
+    ruling: Ruling
+    reason: str
+    tasks_baseline: int
+    tasks_canary: int
+    signals: tuple[SignalView, ...]
+    facts: tuple[FactView, ...]
+    examples: tuple[str, ...]
+    """Ids of a few tasks that show it, canary first."""
+
+
+def view_verdict(verdict: Verdict) -> VerdictView:
+    """Return the judge's word with its figures."""
+    return VerdictView(
+        ruling=verdict.ruling,
+        reason=verdict.reason,
+        tasks_baseline=verdict.tasks_baseline,
+        tasks_canary=verdict.tasks_canary,
+        signals=tuple(
+            SignalView(
+                name=signal.name,
+                ruling=signal.ruling,
+                required=signal.required,
+                baseline=signal.baseline,
+                canary=signal.canary,
+                difference=signal.difference,
+                interval=signal.interval,
+                limit=signal.limit,
+                e_harm=signal.e_harm,
+                harm_at=signal.harm_at,
+                e_safe=signal.e_safe,
+                safe_at=signal.safe_at,
+                tasks_baseline=signal.tasks_baseline,
+                tasks_canary=signal.tasks_canary,
+                sentence=signal.sentence,
+            )
+            for signal in verdict.signals
+        ),
+        facts=tuple(view_fact(fact) for fact in verdict.facts),
+        examples=verdict.examples,
+    )
+
+
+def view_fact(fact: HardFact) -> FactView:
+    """Return a fact with the lines that show it."""
+    return FactView(kind=fact.kind, sentence=fact.sentence, details=fact.details)
