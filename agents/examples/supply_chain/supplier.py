@@ -27,7 +27,7 @@ class Supplier(Worker):
 
     accepts: ClassVar = {"rfq": Rfq, "counter": Counter, "accept": Accept}
     fastest_s = 0.002
-    slowest_s = 0.010
+    slowest_s = 0.006
 
     def __init__(
         self, *, concession: float = 0.45, pace: float = 1.0, verbosity: float = 1.0
