@@ -26,7 +26,7 @@ from rolewise.fleet.spec.values import Criticality, Duration, Memory
 
 
 class ResourcesSpec(Model):
-    """What one replica needs from its node."""
+    """Resources of one replica. A role's come before those of `defaults`, one by one."""
 
     cpu: Amount | None = Field(default=None, description="CPUs, also parts of one. Else 0.1.")
     gpu: Amount | None = Field(default=None, description="GPUs, also parts of one. Else none.")

@@ -46,7 +46,7 @@ def _check_role(
 ) -> Iterator[Finding]:
     path: Path = ("roles", role)
     yield from _check_names((*path, "calls"), block.get("calls"), roles, "role")
-    if "timeout" in block and role not in entry:
+    if block.get("timeout") is not None and role not in entry:
         yield (*path, "timeout"), block["timeout"], "only tasks have it: want it at an entry role"
     if block.get("versions") == {}:
         yield (*path, "versions"), NO_VALUE, "want at least one version"

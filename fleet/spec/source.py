@@ -122,9 +122,12 @@ class _Reader:
     def _mapping(self, node: MappingNode, path: Path) -> dict[str, Any]:
         data: dict[str, Any] = {}
         for key_node, value_node in self._pairs(node):
-            key = key_node.value if isinstance(key_node, ScalarNode) else "a block"
-            if key_node.tag != f"{_TAG}str":
-                self._add(key_node, path, f'{key} is no name: want text, such as "{key}" in quotes')
+            if not isinstance(key_node, ScalarNode) or key_node.tag != f"{_TAG}str":
+                shown = key_node.value if isinstance(key_node, ScalarNode) else "a block"
+                self._add(key_node, path, f'{shown} is no name: want text, as "name" in quotes')
+                continue
+            key = self._text(key_node, path)
+            if key is None:
                 continue
             here = (*path, key)
             if key in data:
@@ -141,15 +144,17 @@ class _Reader:
         for _, merged in (pair for pair in node.value if pair[0].tag == f"{_TAG}merge"):
             for source in merged.value if isinstance(merged, SequenceNode) else [merged]:
                 if isinstance(source, MappingNode) and source is not node:
-                    taken = {key.value for key, _ in pairs if isinstance(key, ScalarNode)}
-                    pairs += [pair for pair in self._pairs(source) if pair[0].value not in taken]
+                    taken = {str(key.value) for key, _ in pairs}
+                    pairs += [
+                        pair for pair in self._pairs(source) if str(pair[0].value) not in taken
+                    ]
                 else:
                     self._add(merged, (), "<<: want an alias of another mapping")
         return pairs
 
     def _scalar(self, node: ScalarNode, path: Path) -> Any:
         if node.tag in {f"{_TAG}str", f"{_TAG}timestamp"}:
-            return node.value
+            return self._text(node, path)
         if node.tag not in {f"{_TAG}{name}" for name in ("int", "float", "bool", "null")}:
             self._add(node, path, f"unknown tag {node.tag}")
             return None
@@ -162,6 +167,14 @@ class _Reader:
             self._add(node, path, f"{node.value}: want a finite number")
             return None
         return value
+
+    def _text(self, node: ScalarNode, path: Path) -> str | None:
+        r"""Join the halves in which JSON escapes a character (`\ud83e\udd16`); YAML does not."""
+        try:
+            return str(node.value).encode("utf-16", "surrogatepass").decode("utf-16")
+        except UnicodeDecodeError:
+            self._add(node, path, "half a character: want both of its escapes, or none")
+            return None
 
     def _add(self, node: Node, path: Path, message: str) -> None:
         line, column = _place(node)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from rolewise.fleet.spec.base import Count, Flag, Listed, Model, Name, Percent, Whole
 from rolewise.fleet.spec.values import (
@@ -33,6 +33,8 @@ class PauseSpec(Model):
 class StepSpec(Model):
     """One step of a stage: exactly one of its keys."""
 
+    model_config = ConfigDict(json_schema_extra={"minProperties": 1, "maxProperties": 1})
+
     set_weight: Percent | None = Field(
         default=None,
         description="Percent of new tasks given to the canary. Weights rise and end at 100.",
@@ -57,7 +59,7 @@ class CanarySpec(Model):
     )
     steps: Listed[StepSpec] | None = Field(
         default=None,
-        description="What a stage does, in order. Else 5, 25, 50, 100 with analyses between.",
+        description="What a stage does, in order. Else 1, 5, 25, 50, 100 with analyses between.",
     )
     analysis: Name | None = Field(
         default=None,
@@ -113,7 +115,10 @@ class SignalSpec(Model):
     )
     limit: LimitText | None = Field(
         default=None,
-        description="Largest value that `absolute` allows: a duration for latency, else a share.",
+        description=(
+            "What `absolute` allows: the largest latency or share of tasks with tool errors, the "
+            "smallest share of completed tasks."
+        ),
     )
     required: Flag = Field(default=True, description="Promotion needs this signal to be safe.")
     dry_run: Flag = Field(default=False, description="Judged and shown, but never decides.")

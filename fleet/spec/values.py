@@ -94,9 +94,9 @@ def parse_share(value: object) -> float:
     raise ValueError(f"want {SHARE_WORDS}")
 
 
-def format_share(share: float) -> str:
-    """Write a fraction as percent so that `parse_share` gives the same number back."""
-    return f"{_plain(Decimal(repr(share)) * 100)}%"
+def format_share(share: float) -> float | str:
+    """Write a fraction so that `parse_share` gives the same number back: percent above 1."""
+    return share if share <= 1 else f"{_plain(Decimal(repr(share)) * 100)}%"
 
 
 def parse_memory(text: object) -> int:
@@ -161,7 +161,7 @@ Duration = Annotated[
 Share = Annotated[
     float,
     BeforeValidator(parse_share),
-    PlainSerializer(format_share, return_type=str),
+    PlainSerializer(format_share, return_type=float | str),
     _schema(
         {"type": "string", "pattern": SHARE_PATTERN, "examples": ["5%"]},
         {"type": "number", "minimum": 0, "maximum": 1},

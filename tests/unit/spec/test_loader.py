@@ -267,7 +267,7 @@ def test_a_right_file_is_read_and_survives_json() -> None:
         (
             "  v2: {supplier",
             "  §2: {supplier",
-            'releases: 2 is no name: want text, such as "2" in quotes',
+            'releases: 2 is no name: want text, as "name" in quotes',
         ),
         (
             "rate: 80",
@@ -327,6 +327,12 @@ def test_aliases_of_aliases_do_not_fill_the_memory() -> None:
     assert "more than 200000 values" in problems_of(text)[0]
 
 
+def test_json_escapes_are_read_as_json_means_them() -> None:
+    spec = parse_fleet(broken("Bargain.", '"\\ud83e\\udd16"'))
+    assert spec.roles["negotiator"].versions["v2"].prompts == {"system": "\N{ROBOT FACE}"}
+    assert "half a character" in problems_of(broken("Bargain.", '"\\ud83e"'))[0]
+
+
 def test_a_merge_key_fills_in_what_the_mapping_does_not_say() -> None:
     text = broken("    slots: 2\n", "    <<: &shared {slots: 3, replicas: 9}\n").replace(
         "    calls: [supplier]\n", "    <<: *shared\n"
@@ -334,6 +340,12 @@ def test_a_merge_key_fills_in_what_the_mapping_does_not_say() -> None:
     spec = parse_fleet(text)
     assert (spec.roles["supplier"].slots, spec.roles["supplier"].replicas) == (3, 2)
     assert (spec.roles["negotiator"].slots, spec.roles["negotiator"].replicas) == (3, 9)
+
+
+@pytest.mark.parametrize("key", ["? [q]\n", "? !!str {q: 1}\n", "? &b {q: 1}\n"])
+def test_a_block_is_no_key_also_where_it_is_merged(key: str) -> None:
+    text = f"fleet: &a\n  {key}  : 1\nentry:\n  <<: *a\n"
+    assert "a block is no name" in "".join(problems_of(text))
 
 
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
