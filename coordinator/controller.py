@@ -39,6 +39,9 @@ TICK_S = 0.25
 ROUND_S = 1.0
 """Time between two rounds of snapshots; a deadlock stands in two of them before it counts."""
 
+PUBLISH_S = 1.0
+"""Time between two verdicts that status pages are shown while nothing is news."""
+
 
 class NotLeader(Exception):
     """Another controller has the lease, or got a newer one: this one must stop."""
@@ -81,6 +84,7 @@ class Controller:
         self._trial: Trial | None = None
         self._snapshots: list[ReplicaSnapshot] = []
         self._round_at = float("-inf")
+        self._published_at = float("-inf")
         self._deadlocks: tuple[Deadlock, ...] = ()
         self._carried: Command | None = None
         self._carrying: asyncio.Task[Acknowledge] | None = None
@@ -144,6 +148,7 @@ class Controller:
                 replicas=observation.replicas,
             )
             verdict = self._rule(self._judge, state)
+            await self._publish(state, verdict, observation.now_s)
         request = Tick(at=self._journal.now, verdict=verdict, facts=facts)
         return await self._journal.request(state.id, request, lease=self._lease)
 
@@ -171,6 +176,11 @@ class Controller:
         since = state.judged_since
         elapsed = 0.0 if since is None else (self._journal.now - since).total_seconds()
         return judge.verdict(evidence=state.wanted_evidence or "full", elapsed_s=elapsed)
+
+    async def _publish(self, state: Rollout, verdict: Verdict, now_s: float) -> None:
+        if now_s - self._published_at >= PUBLISH_S:
+            self._published_at = now_s
+            await self._journal.publish_verdict(state.id, verdict)
 
     async def _look_for_deadlocks(self, now_s: float) -> None:
         if now_s - self._round_at < ROUND_S:

@@ -9,20 +9,23 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
+import networkx as nx
+
 from rolewise.agents.agent import AgentImportError, load_agent
 from rolewise.coordinator.errors import RolewiseError
 from rolewise.coordinator.fleet_log import FleetRegistered, FleetState
 from rolewise.coordinator.journal import Journal, Started, refused
 from rolewise.coordinator.plan.build import build_plan
 from rolewise.coordinator.plan.capacity import Capacity
+from rolewise.coordinator.plan.order import place_roles
 from rolewise.coordinator.plan.plan import Plan, PlanRefused, Release
 from rolewise.coordinator.rollout.decide import Refusal, undo_target
 from rolewise.coordinator.rollout.state import Rollout
-from rolewise.fleet.release import TargetError, definition, parse_target
+from rolewise.fleet.release import TargetError, definition, first_release, parse_target
 from rolewise.fleet.routing.table import RoleRoute, RoutingTable
 from rolewise.fleet.runtime import Runtime, VersionDefinition
 from rolewise.fleet.spec import FleetSpec, parse_fleet, role_settings
-from rolewise.graphs.criticality import RolePlace, order_roles
+from rolewise.graphs.criticality import RolePlace
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,10 +97,7 @@ class Fleets:
             RolewiseError: `plan_refused` with every problem, `unknown_fleet`.
         """
         spec, running = await self.spec(fleet), await self.release(fleet)
-        try:
-            target = parse_target(to, spec, running)
-        except TargetError as error:
-            raise RolewiseError("plan_refused", str(error), details=error.problems) from error
+        target = read_target(to, spec, running)
         return await self._plan(fleet, spec, running, target, to if to in spec.releases else "")
 
     async def start(
@@ -131,27 +131,78 @@ class Fleets:
         self, fleet: str, spec: FleetSpec, running: Release, target: Release, name: str
     ) -> Planned:
         windows = await self.runtime(fleet).graph()
-        places = order_roles(
-            roles=tuple(spec.roles),
-            entry=spec.entry,
-            configured={role: settings.criticality for role, settings in spec.roles.items()},
-            declared={role: settings.calls for role, settings in spec.roles.items()},
-            graph=windows.to_networkx(view="role"),
-        )
         capacity = await self._capacity() if self._capacity is not None else None
-        try:
-            plan = build_plan(
-                spec,
-                running,
-                target,
-                places=places,
-                to_name=name,
-                capacity=capacity,
-                loads=import_problem,
-            )
-        except PlanRefused as error:
-            raise RolewiseError("plan_refused", str(error), details=error.problems) from error
-        return Planned(plan=plan, places=places)
+        return plan_release(
+            spec,
+            running,
+            target,
+            to_name=name,
+            graph=windows.to_networkx(view="role"),
+            capacity=capacity,
+        )
+
+
+def plan_from_file(spec: FleetSpec, to: str) -> Planned:
+    """Plan from the release that the file starts with, without a fleet that runs.
+
+    The order follows from configured criticality and declared calls; room is not checked.
+
+    Raises:
+        RolewiseError: `plan_refused` with every problem.
+    """
+    running = first_release(spec)
+    to_name = to if to in spec.releases else ""
+    return plan_release(spec, running, read_target(to, spec, running), to_name=to_name)
+
+
+def plan_release(
+    spec: FleetSpec,
+    running: Release,
+    target: Release,
+    *,
+    to_name: str = "",
+    graph: nx.MultiDiGraph | None = None,
+    capacity: Capacity | None = None,
+) -> Planned:
+    """Plan from what runs to the wanted release.
+
+    Args:
+        spec: The fleet.
+        running: Role -> version now.
+        target: Role -> version wanted.
+        to_name: The wanted release's name, if it has one.
+        graph: Role view of the interaction graph; None while there is no traffic.
+        capacity: What the cluster holds; None when it is not limited.
+
+    Raises:
+        RolewiseError: `plan_refused` with every problem.
+    """
+    places = place_roles(spec, graph)
+    try:
+        plan = build_plan(
+            spec,
+            running,
+            target,
+            places=places,
+            to_name=to_name,
+            capacity=capacity,
+            loads=import_problem,
+        )
+    except PlanRefused as error:
+        raise RolewiseError("plan_refused", str(error), details=error.problems) from error
+    return Planned(plan=plan, places=places)
+
+
+def read_target(to: str, spec: FleetSpec, running: Release) -> Release:
+    """Read where to go: a release's name, or `role=version,role=version`.
+
+    Raises:
+        RolewiseError: `plan_refused` with every problem.
+    """
+    try:
+        return parse_target(to, spec, running)
+    except TargetError as error:
+        raise RolewiseError("plan_refused", str(error), details=error.problems) from error
 
 
 def import_problem(version: VersionDefinition) -> str | None:

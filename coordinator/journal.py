@@ -24,10 +24,11 @@ from rolewise.coordinator.fleet_log import (
     encode_entry,
     fold_fleet,
 )
+from rolewise.coordinator.judge.verdict import Verdict
 from rolewise.coordinator.plan.plan import Plan
 from rolewise.coordinator.rollout.codec import decode_event, encode_event
 from rolewise.coordinator.rollout.decide import Refusal, decide
-from rolewise.coordinator.rollout.events import Event
+from rolewise.coordinator.rollout.events import JUDGE, Event, VerdictGiven
 from rolewise.coordinator.rollout.evolve import replay
 from rolewise.coordinator.rollout.requests import Request, Retry, Start, Tick
 from rolewise.coordinator.rollout.state import NOT_STARTED, Rollout
@@ -193,6 +194,17 @@ class Journal:
     async def wait(self, rollout: str, *, after: int, timeout_s: float) -> bool:
         """Wait for an event behind number `after`; false after the timeout."""
         return await self._store.wait(_rollout_stream(rollout), after=after, timeout_s=timeout_s)
+
+    async def publish_verdict(self, rollout: str, verdict: Verdict) -> None:
+        """Let status pages show the judge's newest word; the log has only what was news."""
+        event = VerdictGiven(at=self._now(), by=JUDGE, reason=verdict.reason, verdict=verdict)
+        await self._store.put(f"verdict/{rollout}", encode_event(event))
+
+    async def newest_verdict(self, rollout: str) -> VerdictGiven | None:
+        """Return the judge's newest word on a rollout, with its time; None before the first."""
+        data = await self._store.get(f"verdict/{rollout}")
+        event = None if data is None else decode_event(data)
+        return event if isinstance(event, VerdictGiven) else None
 
     async def request(
         self,

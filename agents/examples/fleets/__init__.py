@@ -1,0 +1,1 @@
+"""The example fleets' files, as they stand in `configs/`, packed so that an installed Rolewise has them."""
