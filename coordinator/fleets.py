@@ -79,6 +79,11 @@ class Fleets:
             )
         return runtime
 
+    @property
+    def running(self) -> tuple[str, ...]:
+        """Names of the fleets that run here."""
+        return tuple(sorted(self._runtimes))
+
     async def release(self, fleet: str) -> Release:
         """Return role -> version, as it is stable now."""
         return release_of(
@@ -104,8 +109,19 @@ class Fleets:
         self, fleet: str, to: str, *, by: str, reason: str = "", key: str = ""
     ) -> Started:
         """Plan a rollout and begin it; see `plan` and `Journal.start`."""
+        wanted = f"to {to}"
+        if repeated := await self.journal.started_by_key(fleet, key, wanted):
+            return repeated
         planned = await self.plan(fleet, to)
-        return await self._start(fleet, planned.plan, by=by, reason=reason, key=key)
+        return await self.journal.start(
+            fleet,
+            planned.plan,
+            by=by,
+            reason=reason,
+            salt=self._draw_salt(),
+            key=key,
+            wanted=wanted,
+        )
 
     async def undo(self, rollout: str, *, by: str, reason: str = "", key: str = "") -> Started:
         """Begin a new rollout back to the release that this one came from.
@@ -114,18 +130,24 @@ class Fleets:
             RolewiseError: `verb_refused`: it has not ended, or has nothing to go back to.
         """
         state = await self.journal.rollout(rollout)
+        wanted = f"undo {rollout}"
+        if repeated := await self.journal.started_by_key(state.fleet, key, wanted):
+            return repeated
         target = undo_target(state)
         if isinstance(target, Refusal):
             raise refused(target)
         fleet = state.fleet
         spec, running = await self.spec(fleet), await self.release(fleet)
         planned = await self._plan(fleet, spec, running, target, "")
-        reason = reason or f"undo of {rollout}"
-        return await self._start(fleet, planned.plan, by=by, reason=reason, key=key)
-
-    async def _start(self, fleet: str, plan: Plan, *, by: str, reason: str, key: str) -> Started:
-        salt = self._draw_salt()
-        return await self.journal.start(fleet, plan, by=by, reason=reason, salt=salt, key=key)
+        return await self.journal.start(
+            fleet,
+            planned.plan,
+            by=by,
+            reason=reason or f"undo of {rollout}",
+            salt=self._draw_salt(),
+            key=key,
+            wanted=wanted,
+        )
 
     async def _plan(
         self, fleet: str, spec: FleetSpec, running: Release, target: Release, name: str

@@ -7,7 +7,6 @@ decide again. So a verb that is accepted is in the log, whoever wrote it and who
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -105,8 +104,32 @@ class Journal:
             if await self._append_fleet(state, entry):
                 return await self._read_fleet(entry.fleet)
 
+    async def started_by_key(self, fleet: str, key: str, wanted: str) -> Started | None:
+        """Return the rollout that a key has started before; None when it has not.
+
+        Ask before planning: the plan of a repeated request would begin at a newer release.
+
+        Args:
+            fleet: The fleet's name.
+            key: Idempotency key; an empty one never started anything.
+            wanted: What is asked for, as in `start`.
+
+        Raises:
+            RolewiseError: `key_reused`: for something else; `unknown_fleet`.
+        """
+        state = await self.fleet(fleet)
+        return await self._repeated(state, key, wanted)
+
     async def start(
-        self, fleet: str, plan: Plan, *, by: str, reason: str = "", salt: str, key: str = ""
+        self,
+        fleet: str,
+        plan: Plan,
+        *,
+        by: str,
+        reason: str = "",
+        salt: str,
+        key: str = "",
+        wanted: str = "",
     ) -> Started:
         """Begin a rollout; it is in the log when this returns.
 
@@ -116,23 +139,17 @@ class Journal:
             by: Who asks.
             reason: Why, for the log.
             salt: Random text that seeds its cohorts.
-            key: Idempotency key: the same key with the same plan gives the same rollout.
+            key: Idempotency key: the same key with the same `wanted` gives the same rollout.
+            wanted: What was asked for, in a form that only an equal request shares.
 
         Raises:
             RolewiseError: `rollout_in_progress`, `key_reused`, `unknown_fleet`.
         """
-        wanted = fingerprint(fleet, plan)
         while True:
             state = await self.fleet(fleet)
             assert state.registered is not None  # noqa: S101
-            if key and key in state.keys:
-                used_for, rollout = state.keys[key]
-                if used_for != wanted:
-                    raise RolewiseError(
-                        "key_reused", f"key {key!r} started rollout {rollout} with another plan"
-                    )
-                await self._opened(state)
-                return Started(rollout=rollout, is_new=False)
+            if repeated := await self._repeated(state, key, wanted):
+                return repeated
             last = await self.last_rollout(state)
             if last.sequence and not last.phase.is_final:
                 raise RolewiseError(
@@ -271,6 +288,17 @@ class Journal:
         what = f"rollout {after} came after it" if after != state.id else "its fleet was restarted"
         raise RolewiseError("verb_refused", f"cannot retry {state.id}: {what}; start a new rollout")
 
+    async def _repeated(self, state: FleetState, key: str, wanted: str) -> Started | None:
+        if not key or key not in state.keys:
+            return None
+        used_for, rollout = state.keys[key]
+        if used_for != wanted:
+            raise RolewiseError(
+                "key_reused", f"key {key!r} has started rollout {rollout} for another request"
+            )
+        await self._opened(state)
+        return Started(rollout=rollout, is_new=False)
+
     async def _opened(self, fleet: FleetState) -> Rollout:
         """Return the fleet's last rollout; write its first events if their author died."""
         created = fleet.rollouts[-1]
@@ -301,12 +329,6 @@ class Journal:
         except Conflict:
             return False
         return True
-
-
-def fingerprint(fleet: str, plan: Plan) -> str:
-    """Return a text that two requests share only if they ask for the same rollout."""
-    wanted = (fleet, sorted(plan.from_release.items()), sorted(plan.to_release.items()))
-    return hashlib.blake2b(repr(wanted).encode(), digest_size=16).hexdigest()
 
 
 def refused(refusal: Refusal) -> RolewiseError:

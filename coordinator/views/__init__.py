@@ -9,7 +9,9 @@ from rolewise.coordinator.views.graph import GraphView, view_graph
 from rolewise.coordinator.views.plan import PlanView, view_plan
 from rolewise.coordinator.views.rehearsal import RehearsalView, view_rehearsal
 from rolewise.coordinator.views.rollout import (
+    EventsView,
     EventView,
+    RolloutsView,
     RolloutView,
     view_event,
     view_rollout,
@@ -21,12 +23,14 @@ from rolewise.coordinator.views.waits import WaitsView, view_waits
 __all__ = [
     "CountsView",
     "EventView",
+    "EventsView",
     "FleetView",
     "FleetsView",
     "GraphView",
     "PlanView",
     "RehearsalView",
     "RolloutView",
+    "RolloutsView",
     "TaskView",
     "VerdictView",
     "View",

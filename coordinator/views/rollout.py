@@ -6,6 +6,7 @@ import json
 from datetime import datetime
 from typing import Any, Literal
 
+from rolewise.coordinator.judge.verdict import Verdict
 from rolewise.coordinator.plan.plan import Stage
 from rolewise.coordinator.rollout.codec import encode_event
 from rolewise.coordinator.rollout.commands import describe_command
@@ -107,6 +108,7 @@ class RolloutView(View):
     stages: tuple[StageView, ...]
     """Least critical role first."""
     verdict: VerdictView | None
+    """The judge's newest word on the role under trial."""
     pause: PauseView | None
     rollback: RollbackView | None
     aborted_by: str
@@ -139,9 +141,30 @@ class EventView(View):
     """The event's other fields."""
 
 
-def view_rollout(state: Rollout) -> RolloutView:
-    """Return where a rollout stands."""
+class RolloutsView(View):
+    """Rollouts, the newest first."""
+
+    rollouts: tuple[RolloutView, ...]
+
+
+class EventsView(View):
+    """A part of a rollout's log."""
+
+    rollout: str
+    sequence: int
+    """Number of the rollout's newest event."""
+    events: tuple[EventView, ...]
+
+
+def view_rollout(state: Rollout, newest: VerdictGiven | None = None) -> RolloutView:
+    """Return where a rollout stands.
+
+    Args:
+        state: The fold of its log.
+        newest: The judge's newest word, which the log has only when it was news.
+    """
     pause, rollback, plan = state.pause, state.rollback, state.plan
+    verdict = current_verdict(state, newest)
     return RolloutView(
         id=state.id,
         fleet=state.fleet,
@@ -161,7 +184,7 @@ def view_rollout(state: Rollout) -> RolloutView:
         failures=state.failures,
         weight=state.weight,
         stages=tuple(_view_stage(state, index) for index in range(len(plan.stages))),
-        verdict=None if state.verdict is None else view_verdict(state.verdict),
+        verdict=None if verdict is None else view_verdict(verdict),
         pause=None
         if pause is None
         else PauseView(cause=pause.cause, reason=pause.reason, by=pause.by, since=pause.since),
@@ -183,6 +206,14 @@ def view_rollout(state: Rollout) -> RolloutView:
         table=state.table.number,
         warnings=plan.warnings,
     )
+
+
+def current_verdict(state: Rollout, newest: VerdictGiven | None) -> Verdict | None:
+    """Return the newest word on the trial that runs; the last recorded one when none is newer."""
+    if newest is None or state.trial is None or state.step_since is None:
+        return state.verdict
+    # What was said before the step began may be about the role before.
+    return newest.verdict if newest.at >= state.step_since else state.verdict
 
 
 def view_event(number: int, event: Event, state: Rollout) -> EventView:
