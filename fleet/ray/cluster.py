@@ -45,6 +45,11 @@ def join_ray(address: str) -> None:
     _init(address=address)
 
 
+def is_connected() -> bool:
+    """Return whether this process is connected to a cluster already."""
+    return bool(ray.is_initialized())
+
+
 def leave_ray() -> None:
     """Disconnect from the cluster; a local Ray that this process has started ends."""
     ray.shutdown()

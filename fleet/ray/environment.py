@@ -1,19 +1,21 @@
-"""What a version runs in: its Ray runtime environment."""
+"""What a version runs in: its Ray runtime environment, and where its modules are found."""
 
 from __future__ import annotations
 
 import os
 import sys
 import sysconfig
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable
 from typing import Any
+
+from rolewise.fleet.runtime import VersionDefinition
 
 
 def read_search_path() -> tuple[str, ...]:
     """Return the folders of this process's `sys.path` that no installation explains.
 
-    Agents are named by import path, often in a folder beside the user's script; a version with
-    an environment of its own must find them too.
+    Agents are named by import path, often in a folder beside the user's script; the fleet's
+    processes must find them too.
     """
     installed = tuple(
         os.path.realpath(sysconfig.get_path(kind)) for kind in ("stdlib", "purelib", "platlib")
@@ -28,23 +30,15 @@ def read_search_path() -> tuple[str, ...]:
     )
 
 
-def build_environment(
-    runtime_env: Mapping[str, Any] | None, search_path: Sequence[str]
-) -> dict[str, Any] | None:
-    """Return the runtime environment for the replicas of a version; None for the cluster's own.
+def extend_search_path(folders: Iterable[str]) -> None:
+    """Let this process import from these folders too, after all that it finds by itself.
 
-    Args:
-        runtime_env: As the fleet's file gives it: `pip`, `uv`, `env_vars`, `working_dir`, ...
-        search_path: Folders that the version's modules may be in. Ray hands on the driver's
-            path by itself only to workers without an environment of their own.
+    Ray hands on the folder of the driver's script and its working directory only, and neither to
+    a version with an environment of its own.
     """
-    if not runtime_env:
-        return None
-    environment = dict(runtime_env)
-    variables = dict(environment.get("env_vars") or {})
-    own = variables.get("PYTHONPATH", "")
-    folders = [*own.split(os.pathsep), *search_path] if own else list(search_path)
-    if folders:
-        variables["PYTHONPATH"] = os.pathsep.join(folders)
-    environment["env_vars"] = variables
-    return environment
+    sys.path.extend(folder for folder in folders if folder not in sys.path)
+
+
+def build_environment(version: VersionDefinition) -> dict[str, Any]:
+    """Return the actor options that give a version its own runtime environment, if it has one."""
+    return {"runtime_env": dict(version.runtime_env)} if version.runtime_env else {}

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from rolewise.fleet.gateway import Gateway
+from rolewise.fleet.ray.environment import extend_search_path
 from rolewise.fleet.ray.process import FleetProcess
-from rolewise.fleet.ray.view import View
+from rolewise.fleet.ray.view import Settings, View
 from rolewise.fleet.runtime import TaskCounts
 from rolewise.fleet.task import TaskRecord, TaskRequest
 
@@ -26,14 +27,13 @@ class GatewayActor:
     """Hosts a `Gateway`.
 
     Args:
-        entry: The fleet's entry roles.
-        settle_s: See `Gateway`.
+        settings: The fleet.
         head: The fleet's head.
     """
 
-    def __init__(self, entry: tuple[str, ...], settle_s: float, head: Any) -> None:
-        self._entry = entry
-        self._settle_s = settle_s
+    def __init__(self, settings: Settings, head: Any) -> None:
+        extend_search_path(settings.search_path)  # bodies of tasks are of the user's classes
+        self._settings = settings
         self._head = head
         self._opening = asyncio.Lock()
         self._life: tuple[FleetProcess, Gateway] | None = None
@@ -71,14 +71,13 @@ class GatewayActor:
     async def _open(self) -> tuple[FleetProcess, Gateway]:
         async with self._opening:
             if self._life is None:
-                process = FleetProcess(
-                    name="gateway", node="", number=0, ticket=await self._head.join.remote(None)
+                ticket = await self._head.join.remote(None)
+                process = FleetProcess(name="gateway", node="", number=0, ticket=ticket)
+                gateway = Gateway(
+                    messenger=process.messenger,
+                    entry=self._settings.entry,
+                    settle_s=self._settings.settle_s,
                 )
                 self._post = asyncio.get_running_loop().create_task(process.post_for_ever())
-                self._life = (
-                    process,
-                    Gateway(
-                        messenger=process.messenger, entry=self._entry, settle_s=self._settle_s
-                    ),
-                )
+                self._life = process, gateway
             return self._life

@@ -24,8 +24,8 @@ from rolewise.fleet.ray.cluster import read_available, read_nodes, sum_resources
 from rolewise.fleet.ray.placement import find_shortage
 from rolewise.fleet.ray.registry import Entered, Registry, keep_registry, read_registry
 from rolewise.fleet.ray.replica import Vital
-from rolewise.fleet.ray.staff import Settings, Staff
-from rolewise.fleet.ray.view import Peer, Ticket, View
+from rolewise.fleet.ray.staff import Staff
+from rolewise.fleet.ray.view import Peer, Settings, Ticket, View
 from rolewise.fleet.routing.table import RoutingTable
 from rolewise.fleet.runtime import CapacityShort, ReplicaState, ReplicaStatus, VersionDefinition
 from rolewise.graphs.snapshots import ReplicaSnapshot

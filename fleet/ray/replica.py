@@ -17,6 +17,7 @@ import ray
 from rolewise.agents.agent import AgentImportError, load_agent
 from rolewise.agents.message import Address
 from rolewise.fleet.ray.desk import ExchangeServer
+from rolewise.fleet.ray.environment import extend_search_path
 from rolewise.fleet.ray.memory import RayMemory
 from rolewise.fleet.ray.process import FleetProcess
 from rolewise.fleet.ray.view import Ticket, View
@@ -66,9 +67,17 @@ class ReplicaActor:
         address: Which replica it is.
         version: What it runs.
         head: The fleet's head; it tells a restarted replica all that it must know.
+        search_path: See `Settings`.
     """
 
-    def __init__(self, address: Address, version: VersionDefinition, head: Any) -> None:
+    def __init__(
+        self,
+        address: Address,
+        version: VersionDefinition,
+        head: Any,
+        search_path: tuple[str, ...] = (),
+    ) -> None:
+        extend_search_path(search_path)
         self._address = address
         self._version = version
         self._head = head

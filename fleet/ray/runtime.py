@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Sequence
+from dataclasses import replace
 from typing import Any, TypeVar, cast
 
 import ray
@@ -19,7 +20,8 @@ from rolewise.fleet.ray.environment import read_search_path
 from rolewise.fleet.ray.head import FleetHead
 from rolewise.fleet.ray.registry import forget_registry
 from rolewise.fleet.ray.replica import MAX_CONCURRENCY
-from rolewise.fleet.ray.staff import Settings, keeper_options
+from rolewise.fleet.ray.staff import keeper_options
+from rolewise.fleet.ray.view import Settings
 from rolewise.fleet.routing.table import RoutingTable
 from rolewise.fleet.runtime import Observation, VersionDefinition
 from rolewise.fleet.task import TaskRecord, TaskRequest, task_key
@@ -158,7 +160,8 @@ class RayRuntime:
         """Write the collectors' sums into records; return also how much telemetry was lost."""
         shards: list[list[TaskRecord]] = [[] for _ in self._collectors]
         for record in records:
-            shards[task_key(record.task) % len(shards)].append(record)
+            # Results stay here: they may be large, and of classes that only agents know.
+            shards[task_key(record.task) % len(shards)].append(replace(record, result=None))
         answers = await asyncio.gather(
             *(
                 _answer(collector.complete.remote(part))
@@ -166,7 +169,7 @@ class RayRuntime:
             )
         )
         by_number = {record.number: record for part, _ in answers for record in part}
-        completed = tuple(by_number[record.number] for record in records)
+        completed = tuple(replace(by_number[r.number], result=r.result) for r in records)
         return completed, sum(lost for _, lost in answers)
 
 

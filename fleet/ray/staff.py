@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from dataclasses import dataclass
 from typing import Any
 
 import ray
@@ -22,27 +21,10 @@ from rolewise.fleet.ray.gateway import GatewayActor
 from rolewise.fleet.ray.memory import MemoryKeeper
 from rolewise.fleet.ray.placement import build_placement
 from rolewise.fleet.ray.replica import CONCURRENCY_GROUPS, MAX_CONCURRENCY, ReplicaActor
+from rolewise.fleet.ray.view import Settings
 from rolewise.fleet.runtime import VersionDefinition
 
 LAST_POST_S = 2.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
-    """What is fixed for the whole life of a fleet.
-
-    Attributes:
-        entry: Entry roles; the first is the default.
-        collectors: Shards of the telemetry.
-        settle_s: See `rolewise.fleet.gateway.Gateway`.
-        search_path: Folders that agents may be imported from, beside what is installed.
-    """
-
-    fleet: str
-    entry: tuple[str, ...]
-    collectors: int = 1
-    settle_s: float = 1.0
-    search_path: tuple[str, ...] = ()
 
 
 class Staff:
@@ -60,11 +42,10 @@ class Staff:
 
     def gateway(self) -> Any:
         """Return the gateway's handle."""
-        settings = self._settings
         actor = ray.remote(GatewayActor).options(
             **keeper_options(names.gateway_name(self._fleet)), max_concurrency=MAX_CONCURRENCY
         )
-        return actor.remote(settings.entry, settings.settle_s, self._head)
+        return actor.remote(self._settings, self._head)
 
     def collectors(self) -> tuple[Any, ...]:
         """Return the collectors' handles, by shard."""
@@ -83,7 +64,6 @@ class Staff:
     def replica(self, address: Address, version: VersionDefinition) -> Any:
         """Return a replica's handle."""
         actor = ray.remote(concurrency_groups=CONCURRENCY_GROUPS)(ReplicaActor)  # type: ignore[call-overload]
-        environment = build_environment(version.runtime_env, self._settings.search_path)
         return actor.options(
             name=names.replica_name(self._fleet, address),
             namespace=names.NAMESPACE,
@@ -92,9 +72,9 @@ class Staff:
             max_restarts=version.max_restarts,
             max_task_retries=0,  # a message that was lost with its replica may have acted
             max_concurrency=MAX_CONCURRENCY,
-            **({"runtime_env": environment} if environment else {}),
+            **build_environment(version),
             **build_placement(version),
-        ).remote(address, version, self._head)
+        ).remote(address, version, self._head, self._settings.search_path)
 
     async def end(self, replica: Any) -> None:
         """End a replica for good, after it has shipped its telemetry."""

@@ -1,4 +1,4 @@
-"""What every process of a fleet must know to send a message, as one numbered whole."""
+"""What every process of a fleet must know: what is fixed, and who is where at the moment."""
 
 from __future__ import annotations
 
@@ -8,6 +8,24 @@ from typing import Any
 
 from rolewise.agents.message import Address
 from rolewise.fleet.routing.table import RoutingTable
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What is fixed for the whole life of a fleet.
+
+    Attributes:
+        entry: Entry roles; the first is the default.
+        collectors: Shards of the telemetry.
+        settle_s: See `rolewise.fleet.gateway.Gateway`.
+        search_path: Folders that agents may be imported from, beside what is installed.
+    """
+
+    fleet: str
+    entry: tuple[str, ...]
+    collectors: int = 1
+    settle_s: float = 1.0
+    search_path: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

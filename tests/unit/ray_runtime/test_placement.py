@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -8,7 +7,11 @@ from typing import Any
 import pytest
 
 from rolewise.fleet.ray.cluster import Node
-from rolewise.fleet.ray.environment import build_environment, read_search_path
+from rolewise.fleet.ray.environment import (
+    build_environment,
+    extend_search_path,
+    read_search_path,
+)
 from rolewise.fleet.ray.placement import build_placement, find_shortage
 from rolewise.fleet.runtime import VersionDefinition
 
@@ -53,13 +56,10 @@ def test_a_shortage_is_named(fields: dict[str, Any], replicas: int, words: str) 
     assert found == words
 
 
-def test_an_environment_of_its_own_keeps_the_way_to_the_users_modules() -> None:
-    assert build_environment(None, ["/agents"]) is None
-    given = {"env_vars": {"A": "1", "PYTHONPATH": "/own"}, "pip": ["x"]}
-    built = build_environment(given, ["/agents"])
-    paths = os.pathsep.join(["/own", "/agents"])
-    assert built == {"env_vars": {"A": "1", "PYTHONPATH": paths}, "pip": ["x"]}
-    assert given["env_vars"] == {"A": "1", "PYTHONPATH": "/own"}
+def test_a_version_without_an_environment_shares_the_clusters() -> None:
+    assert build_environment(version()) == {}
+    given = {"env_vars": {"A": "1"}}
+    assert build_environment(version(runtime_env=given)) == {"runtime_env": given}
 
 
 def test_the_search_path_has_the_users_folders_only(
@@ -69,3 +69,10 @@ def test_the_search_path_has_the_users_folders_only(
     found = read_search_path()
     assert str(tmp_path.resolve()) in found
     assert not any("site-packages" in folder or "missing" in folder for folder in found)
+
+
+def test_a_search_path_is_added_once_and_last(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "path", ["/own"])
+    extend_search_path(["/agents", "/own"])
+    extend_search_path(["/agents"])
+    assert sys.path == ["/own", "/agents"]
