@@ -6,8 +6,10 @@ the journal. It changes nothing in a fleet itself; that is the controller's part
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 import networkx as nx
 
@@ -15,6 +17,8 @@ from rolewise.agents.agent import AgentImportError, load_agent
 from rolewise.coordinator.errors import RolewiseError
 from rolewise.coordinator.fleet_log import FleetRegistered, FleetState
 from rolewise.coordinator.journal import Journal, Started, refused
+from rolewise.coordinator.judge.analysis import Analysis
+from rolewise.coordinator.judge.planning import tasks_needed
 from rolewise.coordinator.plan.build import build_plan
 from rolewise.coordinator.plan.capacity import Capacity
 from rolewise.coordinator.plan.order import place_roles
@@ -209,6 +213,7 @@ def plan_release(
             to_name=to_name,
             capacity=capacity,
             loads=import_problem,
+            expected_tasks=_expected_tasks,
         )
     except PlanRefused as error:
         raise RolewiseError("plan_refused", str(error), details=error.problems) from error
@@ -225,6 +230,12 @@ def read_target(to: str, spec: FleetSpec, running: Release) -> Release:
         return parse_target(to, spec, running)
     except TargetError as error:
         raise RolewiseError("plan_refused", str(error), details=error.problems) from error
+
+
+def _expected_tasks(
+    analysis: Analysis, weight: float, evidence: Literal["gate", "full"]
+) -> int | None:
+    return tasks_needed(analysis, weight=weight, evidence=evidence)
 
 
 def import_problem(version: VersionDefinition) -> str | None:
@@ -306,7 +317,12 @@ async def bring_up(runtime: Runtime, spec: FleetSpec, fleet: FleetState, *, fenc
     """Start every role's stable version and put the first table in force; safe to repeat."""
     assert fleet.registered is not None  # noqa: S101
     definitions = definitions_of(spec)
-    for role, version in fleet.registered.release.items():
-        one = definitions[role, version]
-        await runtime.scale(one, role_settings(spec, role).replicas, fencing=fencing)
+    await asyncio.gather(
+        *(
+            runtime.scale(
+                definitions[role, version], role_settings(spec, role).replicas, fencing=fencing
+            )
+            for role, version in fleet.registered.release.items()
+        )
+    )
     await runtime.install(fleet.registered.table, fencing=fencing)

@@ -96,6 +96,7 @@ class Server:
         self._store: RedisStore | None = None
         self._runtimes: dict[str, Any] = {}
         self._has_ray = False
+        self._owns_ray = False
 
     async def __aenter__(self) -> Fleets:
         """Start everything; what was started is ended again when something cannot be."""
@@ -114,8 +115,7 @@ class Server:
         self._store = await connect_store(store_url)
         journal = Journal(self._store, lambda: datetime.now(UTC))
         await asyncio.to_thread(self._start_ray)
-        for file in self._files:
-            await self._start_fleet(file, journal, store_url)
+        await asyncio.gather(*(self._start_fleet(file, journal, store_url) for file in self._files))
         return Fleets(
             journal=journal,
             runtimes=self._runtimes,
@@ -132,6 +132,7 @@ class Server:
     def _start_ray(self) -> None:
         from rolewise.fleet.ray import cluster  # noqa: PLC0415 (Ray takes a second to import)
 
+        self._owns_ray = not cluster.is_connected()
         self._has_ray = True
         if self._ray_address is None:
             self._say("starting Ray on this machine")
@@ -170,7 +171,8 @@ class Server:
                 with suppress(Exception):
                     stop_coordinator(fleet)
                     await runtime.shutdown()
-            await asyncio.to_thread(cluster.leave_ray)
+            if self._owns_ray:
+                await asyncio.to_thread(cluster.leave_ray)
             self._runtimes.clear()
             self._has_ray = False
         if self._store is not None:
