@@ -17,7 +17,14 @@ from rolewise.coordinator.plan.plan import Analyse, Pause, Plan, SetWeight
 from rolewise.coordinator.rollout import requests
 from rolewise.coordinator.rollout.codec import decode_event, encode_event
 from rolewise.coordinator.rollout.commands import Command, DrainVersion, InstallTable, ScaleVersion
-from rolewise.coordinator.rollout.decide import TABLE, Refusal, decide, phase_of, undo_target
+from rolewise.coordinator.rollout.decide import (
+    TABLE,
+    Refusal,
+    allowed_verbs,
+    decide,
+    phase_of,
+    undo_target,
+)
 from rolewise.coordinator.rollout.events import (
     Event,
     Paused,
@@ -31,6 +38,7 @@ from rolewise.coordinator.rollout.events import (
     WeightSet,
 )
 from rolewise.coordinator.rollout.evolve import evolve, replay
+from rolewise.coordinator.rollout.requests import Verb
 from rolewise.coordinator.rollout.state import (
     NOT_STARTED,
     Phase,
@@ -38,6 +46,7 @@ from rolewise.coordinator.rollout.state import (
     StageStatus,
     pending_commands,
 )
+from rolewise.coordinator.rollout.steps import CANARY_WEIGHT_MAX
 from rolewise.fleet.routing.table import RoleRoute, RoutingTable
 from tests.unit.rollout.world import DEADLOCK, T0, a_plan, a_stage, a_start, says
 
@@ -125,8 +134,8 @@ def is_over(step, log: list[Event], fleet: Fleet, role: str) -> bool:
 
 
 class RolloutMachine(RuleBasedStateMachine):
-    @initialize(plan=plans())
-    def start(self, plan):
+    @initialize(plan=plans(), ahead=st.integers(0, 12))
+    def start(self, plan, ahead):
         self.state: Rollout = NOT_STARTED
         self.log: list[Event] = []
         self.now = T0
@@ -137,12 +146,30 @@ class RolloutMachine(RuleBasedStateMachine):
             replicas=dict.fromkeys(plan.from_release.items(), 3),
         )
         self.ask(request)
+        for _ in range(ahead):
+            self.all_goes_well_for_a_while(times=1, acknowledged="ok")
 
     # --- what happens ---
 
-    @rule()
-    def pause(self):
-        self.ask(requests.Pause(at=self.now, by="ana"))
+    @rule(times=st.integers(1, 2), acknowledged=st.sampled_from(["ok", "ok", "lost"]))
+    def all_goes_well_for_a_while(self, times, acknowledged):
+        for _ in range(times):
+            verbs = allowed_verbs(self.state)
+            if Verb.RETRY in verbs:
+                self.ask(requests.Retry(at=self.now, by="ana"))
+            elif Verb.RESUME in verbs:
+                self.ask(requests.Resume(at=self.now, by="ana"))
+            elif self.state.phase is Phase.PAUSED:
+                self.ask(requests.Promote(at=self.now, by="ana"))
+            self.now += timedelta(seconds=30)
+            self.ask(requests.Tick(at=self.now, verdict=says("safe")))
+            self.carry_out(acknowledged="ok")
+        self.carry_out(acknowledged=acknowledged)
+
+    @rule(really=st.integers(0, 2))
+    def pause(self, really):
+        if not really:
+            self.ask(requests.Pause(at=self.now, by="ana"))
 
     @rule()
     def resume(self):
@@ -171,7 +198,7 @@ class RolloutMachine(RuleBasedStateMachine):
         verdict = None if ruling is None else says(ruling)
         self.ask(requests.Tick(at=self.now, verdict=verdict))
 
-    @rule(kind=st.sampled_from(["abort", "harm", "fact"]), really=st.integers(0, 3))
+    @rule(kind=st.sampled_from(["abort", "harm", "fact"]), really=st.integers(0, 1))
     def trouble(self, kind, really):
         if really:  # Rare, or no rollout would get far.
             return
@@ -218,6 +245,20 @@ class RolloutMachine(RuleBasedStateMachine):
             assert sum(shares(route).values()) == 100
             for version, share in shares(route).items():
                 assert not share or self.fleet.serves(route.role, version), (route, self.fleet)
+
+    @invariant()
+    def a_large_weight_has_all_replicas(self):
+        for stage in self.state.plan.stages:
+            route = self.fleet.table.by_role[stage.role]
+            if shares(route).get(stage.to_version, 0.0) > CANARY_WEIGHT_MAX:
+                assert self.fleet.replicas[stage.role, stage.to_version] >= stage.replicas
+
+    @invariant()
+    def a_rollback_installs_no_canary(self):
+        if self.state.phase is Phase.ROLLING_BACK:
+            for command in pending_commands(self.state):
+                if isinstance(command, InstallTable):
+                    assert not any(route.canary for route in command.table.routes)
 
     @invariant()
     def at_most_one_stage_moves(self):
@@ -314,5 +355,5 @@ class RolloutMachine(RuleBasedStateMachine):
             assert is_over(step, self.log, self.fleet, before.current_stage.role)
 
 
-RolloutMachine.TestCase.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+RolloutMachine.TestCase.settings = settings(max_examples=200, stateful_step_count=40, deadline=None)
 TestRolloutMachine = RolloutMachine.TestCase

@@ -244,6 +244,10 @@ class TestTheWayBack:
         story.abort()
         assert pending(story.state) == ["bring supplier v1 to 3 replicas"]
 
+    def test_a_start_that_was_never_acknowledged_is_stopped_all_the_same(self):
+        story = Story().tick().abort().work()
+        assert story.effects[-1] == "stop supplier v2"
+
     def test_stages_that_are_done_stay(self):
         story = one_done().abort().work()
         assert story.state.statuses == (StageStatus.DONE, StageStatus.REVERTED)
