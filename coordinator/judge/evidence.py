@@ -40,6 +40,8 @@ def evidence_of(
         interval = interval and (-interval[1], -interval[0])
     limit = _limit(signal)
     ruling = _ruling(reading, compares=compares, harm_at=harm_at, safe_at=safe_at, spent=spent)
+    if ruling is Ruling.SAFE and _is_drifting(signal, difference):
+        ruling = Ruling.UNSURE if spent else Ruling.CONTINUE
     return SignalEvidence(
         name=signal.name,
         ruling=ruling,
@@ -67,6 +69,20 @@ def evidence_of(
             tasks_baseline=reading.tasks_baseline,
             note=reading.note,
         ),
+    )
+
+
+def _is_drifting(signal: Signal, difference: float | None) -> bool:
+    """Say whether the arms' own quantiles contradict evidence that a frozen mark gave.
+
+    A mark that was set before the baseline became slower says little about it now: while the
+    canary's newest quantile is over the limit, nobody should read "safe" beside it.
+    """
+    return (
+        signal.metric == "task.latency"
+        and signal.compare == "baseline"
+        and difference is not None
+        and difference > signal.tolerate
     )
 
 

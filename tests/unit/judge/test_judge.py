@@ -272,3 +272,23 @@ def test_every_figure_is_strict_json():
     verdict = a_judge(some_records(800, completes=(1.0, 0.0))).verdict()
     for one in verdict.signals:
         json.dumps([one.e_harm, one.e_safe, one.interval, one.difference], allow_nan=False)
+
+
+def test_nothing_is_safe_while_the_canary_is_seen_to_be_over_the_limit():
+    # The mark is set at one second. Then all of the baseline is just above it, and so is only
+    # half of the canary: by the old mark the canary is late less often, yet its median is 50 s.
+    forgiving = Signal(
+        name="p50", metric="task.latency", tolerate=0.25, quantile=0.5, harm_margin=99.0
+    )
+    judge = a_judge(analysis=Analysis(signals=(forgiving,), max_tasks=100_000))
+    rulings = []
+    for number in range(1, 6001):
+        canary = number % 2 == 0
+        seconds = 1.0
+        if number > 600:
+            seconds = 1.05 if not canary else 50.0 if number % 20 < 12 else 1.1
+        judge.add(a_record(number, canary=canary, latency_s=seconds))
+        if number > 3000 and number % 200 == 0:
+            rulings.append(judge.verdict().ruling)
+    assert judge.verdict().signals[0].difference > forgiving.tolerate
+    assert Ruling.SAFE not in rulings
