@@ -44,37 +44,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from rolewise.coordinator.judge.verdict import HardFact, Ruling, Verdict
-from rolewise.coordinator.plan.plan import Analyse, Pause, Release
-from rolewise.coordinator.rollout import requests
-from rolewise.coordinator.rollout.advance import settle, start_stage
-from rolewise.coordinator.rollout.commands import describe_command
-from rolewise.coordinator.rollout.events import (
-    JUDGE,
-    MACHINE,
-    AbortRequested,
-    CommandAcknowledged,
-    Event,
-    Events,
-    PauseCause,
-    Paused,
-    Promoted,
-    Resumed,
-    RetryRequested,
-    RolloutFailed,
-    RolloutStarted,
-    VerdictGiven,
-)
-from rolewise.coordinator.rollout.evolve import replay
+from rolewise.coordinator.plan.plan import Release
+from rolewise.coordinator.rollout import acknowledgements, requests, ticks, verbs
+from rolewise.coordinator.rollout.events import Events
 from rolewise.coordinator.rollout.requests import Request, Verb
-from rolewise.coordinator.rollout.rollback import begin_rollback, what_is_left
-from rolewise.coordinator.rollout.state import Phase, Rollout, StageStatus
-
-ATTEMPTS_MAX: Final[dict[Phase, int]] = {Phase.PROGRESSING: 3, Phase.ROLLING_BACK: 10}
-"""Failed attempts at one command after which it is given up."""
-
-DECISION_CAUSES: Final = frozenset({PauseCause.STEP, PauseCause.UNSURE, PauseCause.HARM})
-"""Pauses that only a person's yes or no ends."""
+from rolewise.coordinator.rollout.state import Phase, Rollout
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -193,305 +167,82 @@ def _phase_objection(state: Rollout) -> str:
             return "the rollback has failed and must be finished first"
 
 
-# --- verbs ---------------------------------------------------------------------------------------
-
-
-def _check_start(_state: Rollout, request: requests.Start) -> str:
-    if not request.plan.stages:
-        return "the plan has no stages: the fleet runs the wanted release already"
-    routes = request.table.by_role
-    for stage in request.plan.stages:
-        route = routes.get(stage.role)
-        if route is None:
-            return f"the fleet has no role {stage.role}"
-        if route.canary:
-            return f"{stage.role} {route.canary} is on trial in another rollout"
-        if route.stable != stage.from_version:
-            return (
-                f"the plan takes {stage.role} from {stage.from_version}, "
-                f"but the fleet runs {route.stable}: make a new plan"
-            )
-    return ""
-
-
-def _start(_state: Rollout, request: requests.Start) -> Events:
-    return (
-        RolloutStarted(
-            at=request.at,
-            by=request.by,
-            reason=request.reason,
-            rollout=request.rollout,
-            plan=request.plan,
-            table=request.table,
-            salt=request.salt,
-        ),
-    )
-
-
-def _pause(_state: Rollout, request: requests.Pause) -> Events:
-    reason = request.reason or f"paused by {request.by}"
-    return (Paused(at=request.at, by=request.by, reason=reason, cause=PauseCause.OPERATOR),)
-
-
-def _check_resume(state: Rollout, _request: requests.Resume) -> str:
-    if state.pause is not None and state.pause.cause in DECISION_CAUSES:
-        return f"it waits for a decision ({state.pause.reason}): promote goes on, abort rolls back"
-    return ""
-
-
-def _resume(state: Rollout, request: requests.Resume) -> Events:
-    resumed = Resumed(at=request.at, by=request.by, reason=request.reason)
-    return settle(state, (resumed,), request.at)
-
-
-def _check_promote(state: Rollout, request: requests.Promote) -> str:
-    asks = state.pause is not None and state.pause.cause in DECISION_CAUSES
-    waits = isinstance(state.current_step, Pause | Analyse) or state.status is StageStatus.BAKING
-    if request.full or asks or waits:
-        return ""
-    if state.phase is Phase.PAUSED:
-        return f"nothing waits for a promotion ({state.reason}): resume goes on"
-    return "the current step does not wait; promote_full would skip the steps that remain"
-
-
-def _promote(state: Rollout, request: requests.Promote) -> Events:
-    promoted = Promoted(at=request.at, by=request.by, reason=request.reason, full=request.full)
-    return settle(state, (promoted,), request.at)
-
-
-def _abort(state: Rollout, request: requests.Abort) -> Events:
-    asked = AbortRequested(at=request.at, by=request.by, reason=request.reason)
-    begun = begin_rollback(state, at=request.at, by=request.by, reason=request.reason)
-    return settle(state, (asked, *begun), request.at)
-
-
-def _abort_again(state: Rollout, request: requests.Abort) -> Events:
-    if state.aborted_by:
-        return ()
-    return (AbortRequested(at=request.at, by=request.by, reason=request.reason),)
-
-
-def _check_retry(state: Rollout, request: requests.Retry) -> str:
-    table = request.table or state.table
-    if table.number < state.table.number:
-        return f"routing table {table.number} is older than {state.table.number}, the last one"
-    routes = table.by_role
-    for stage, status in zip(state.plan.stages, state.statuses, strict=True):
-        expected = stage.to_version if status is StageStatus.DONE else stage.from_version
-        route = routes.get(stage.role)
-        if route is None or route.stable != expected or route.canary:
-            runs = "no such role" if route is None else route.canary or route.stable
-            return (
-                f"the fleet has moved on: {stage.role} should run {expected}, "
-                f"but has {runs}; start a new rollout"
-            )
-    return ""
-
-
-def _retry(state: Rollout, request: requests.Retry) -> Events:
-    stage = next(i for i, s in enumerate(state.statuses) if s is not StageStatus.DONE)
-    return (
-        RetryRequested(
-            at=request.at, by=request.by, reason=request.reason, stage=stage, table=request.table
-        ),
-    )
-
-
-def _finish_rollback(state: Rollout, request: requests.Retry) -> Events:
-    # The fleet's table is left out: the newest one that this rollout asked for may be the very
-    # one that could not be installed.
-    asked = RetryRequested(at=request.at, by=request.by, reason=request.reason, stage=state.stage)
-    return settle(state, (asked,), request.at)
-
-
-def _check_undo(state: Rollout, _request: requests.Undo) -> str:
-    changed = [s for s in state.statuses if s is StageStatus.DONE]
-    return "" if changed else "nothing is left of this rollout: every role runs what it ran before"
-
-
-def _undo(_state: Rollout, _request: requests.Undo) -> Events:
-    return ()
-
-
-# --- ticks ---------------------------------------------------------------------------------------
-
-
-def _tick_pending(state: Rollout, tick: requests.Tick) -> Events:
-    return settle(state, start_stage(state, tick.at), tick.at)
-
-
-def _tick_progressing(state: Rollout, tick: requests.Tick) -> Events:
-    guarded = _guard(state, tick)
-    if guarded:
-        return settle(state, guarded, tick.at)
-    return settle(state, _note_verdict(state, tick), tick.at)
-
-
-def _tick_paused(state: Rollout, tick: requests.Tick) -> Events:
-    guarded = _guard(state, tick)
-    if guarded:
-        return settle(state, guarded, tick.at)
-    return _note_verdict(state, tick)
-
-
-def _tick_rolling_back(state: Rollout, tick: requests.Tick) -> Events:
-    return settle(state, (), tick.at)
-
-
-def _guard(state: Rollout, tick: requests.Tick) -> Events:
-    """Return what hard facts and harm lead to, or nothing. See the order at the top."""
-    if state.trial is None or state.current_stage is None:
-        return ()
-    verdict = tick.verdict
-    told = tick.facts if verdict is None else tick.facts + verdict.facts
-    facts = tuple(dict.fromkeys(told))
-    if facts:
-        return _roll_back_on(state, tick, facts[0].sentence, facts)
-    if verdict is None or verdict.ruling is not Ruling.HARM or state.is_harm_accepted:
-        return ()
-    match state.current_stage.analysis.on_harm:
-        case "rollback":
-            return _roll_back_on(state, tick, verdict.reason, ())
-        case "pause" if state.pause is None or state.pause.cause is not PauseCause.HARM:
-            cause = PauseCause.HARM
-            paused = Paused(at=tick.at, by=JUDGE, reason=verdict.reason, cause=cause)
-            return (_given(tick, verdict), paused)
-        case _:
-            return ()
-
-
-def _roll_back_on(
-    state: Rollout, tick: requests.Tick, reason: str, facts: tuple[HardFact, ...]
-) -> Events:
-    given: Events = () if tick.verdict is None else (_given(tick, tick.verdict),)
-    return given + begin_rollback(state, at=tick.at, by=JUDGE, reason=reason, facts=facts)
-
-
-def _note_verdict(state: Rollout, tick: requests.Tick) -> Events:
-    """Record a verdict that is news, or that the current step has been waiting for."""
-    verdict = tick.verdict
-    if verdict is None or state.trial is None:
-        return ()
-    is_news = state.verdict is None or state.verdict.ruling is not verdict.ruling
-    decides = (
-        state.phase is Phase.PROGRESSING
-        and state.wanted_evidence is not None
-        and verdict.ruling in {Ruling.SAFE, Ruling.UNSURE}
-        and verdict.ruling is not state.step_ruling
-    )
-    return (_given(tick, verdict),) if is_news or decides else ()
-
-
-def _given(tick: requests.Tick, verdict: Verdict) -> Event:
-    return VerdictGiven(at=tick.at, by=JUDGE, reason=verdict.reason, verdict=verdict)
-
-
-# --- acknowledgements ----------------------------------------------------------------------------
-
-
-def _acknowledge(state: Rollout, request: requests.Acknowledge) -> Events:
-    if state.pending is None or request.command != state.pending.id:
-        return ()  # Late, doubled, or of a command that was dropped: known already, or not wanted.
-    noted = CommandAcknowledged(
-        at=request.at,
-        command=request.command,
-        ok=request.ok,
-        detail=request.detail,
-        reason=describe_command(state.pending),
-    )
-    if request.ok:
-        return settle(state, (noted,), request.at)
-    return (noted, *_give_up(replay((noted,), state), request))
-
-
-def _give_up(state: Rollout, request: requests.Acknowledge) -> Events:
-    """Return what follows from the last failed attempt at a command, or nothing."""
-    attempts_max = ATTEMPTS_MAX.get(state.phase)
-    if state.pending is None or attempts_max is None:
-        return ()  # Paused: it is tried again after the pause, and given up then.
-    if not request.permanent and state.failures < attempts_max:
-        return ()
-    reason = f"could not {describe_command(state.pending)}: {request.detail}"
-    if state.phase is Phase.ROLLING_BACK:
-        return (RolloutFailed(at=request.at, reason=reason, left=what_is_left(state)),)
-    if request.permanent:
-        begun = begin_rollback(state, at=request.at, by=MACHINE, reason=reason)
-        return settle(state, begun, request.at)
-    return (Paused(at=request.at, reason=reason, cause=PauseCause.RUNTIME_ERROR),)
-
-
 def _ignore(_state: Rollout, _request: Request) -> Events:
     return ()
 
-
-# --- the table -----------------------------------------------------------------------------------
 
 _ON = Phase.PROGRESSING
 _PAUSED = Phase.PAUSED
 _BACK = Phase.ROLLING_BACK
 _UNDONE = Phase.ROLLED_BACK
 
-_UNDO = Rule(effect=_undo, says="a new rollout leads back to the release before", check=_check_undo)
+_UNDO = Rule(
+    effect=verbs.undo, says="a new rollout leads back to the release before", check=verbs.check_undo
+)
 _LATE = Rule(effect=_ignore, says="changes nothing any more")
 
 TABLE: Final[dict[tuple[Phase | None, type[Request]], Rule]] = {
     (None, requests.Start): Rule(
-        effect=_start,
+        effect=verbs.start,
         says="the plan is frozen, the rollout exists",
         to=(Phase.PENDING,),
-        check=_check_start,
+        check=verbs.check_start,
     ),
-    (Phase.PENDING, requests.Pause): Rule(effect=_pause, says="does not begin", to=(_PAUSED,)),
+    (Phase.PENDING, requests.Pause): Rule(effect=verbs.pause, says="does not begin", to=(_PAUSED,)),
     (Phase.PENDING, requests.Abort): Rule(
-        effect=_abort, says="ends at once: no stage has begun", to=(_UNDONE,)
+        effect=verbs.abort, says="ends at once: no stage has begun", to=(_UNDONE,)
     ),
     (Phase.PENDING, requests.Tick): Rule(
-        effect=_tick_pending, says="the first stage starts", to=(_ON,)
+        effect=ticks.tick_pending, says="the first stage starts", to=(_ON,)
     ),
     (Phase.PENDING, requests.Acknowledge): _LATE,
-    (_ON, requests.Pause): Rule(effect=_pause, says="stays as it is", to=(_PAUSED,)),
+    (_ON, requests.Pause): Rule(effect=verbs.pause, says="stays as it is", to=(_PAUSED,)),
     (_ON, requests.Promote): Rule(
-        effect=_promote,
+        effect=verbs.promote,
         says="ends the wait; with full, skips the steps that remain",
         to=(_PAUSED,),
-        check=_check_promote,
+        check=verbs.check_promote,
     ),
-    (_ON, requests.Abort): Rule(effect=_abort, says="rolls back", to=(_BACK,)),
+    (_ON, requests.Abort): Rule(effect=verbs.abort, says="rolls back", to=(_BACK,)),
     (_ON, requests.Tick): Rule(
-        effect=_tick_progressing,
+        effect=ticks.tick_progressing,
         says="hard facts and harm roll back; the verdict or the time may end a wait",
         to=(_PAUSED, _BACK),
     ),
     (_ON, requests.Acknowledge): Rule(
-        effect=_acknowledge,
+        effect=acknowledgements.acknowledge,
         says="goes on; a command that cannot be done pauses or rolls back",
         to=(_PAUSED, _BACK, Phase.COMPLETED),
     ),
     (_PAUSED, requests.Resume): Rule(
-        effect=_resume,
+        effect=verbs.resume,
         says="goes on, after an operator's pause or a runtime error",
         to=(_ON, Phase.COMPLETED),
-        check=_check_resume,
+        check=verbs.check_resume,
     ),
     (_PAUSED, requests.Promote): Rule(
-        effect=_promote,
+        effect=verbs.promote,
         says="goes on, the wait is over; with full, skips the steps that remain",
         to=(_ON, Phase.COMPLETED),
-        check=_check_promote,
+        check=verbs.check_promote,
     ),
     (_PAUSED, requests.Abort): Rule(
-        effect=_abort, says="rolls back; ends at once if no stage has begun", to=(_BACK, _UNDONE)
+        effect=verbs.abort,
+        says="rolls back; ends at once if no stage has begun",
+        to=(_BACK, _UNDONE),
     ),
     (_PAUSED, requests.Tick): Rule(
-        effect=_tick_paused, says="hard facts and harm roll back; time stands still", to=(_BACK,)
+        effect=ticks.tick_paused,
+        says="hard facts and harm roll back; time stands still",
+        to=(_BACK,),
     ),
     (_PAUSED, requests.Acknowledge): Rule(
-        effect=_acknowledge, says="is noted; nothing new is sent out"
+        effect=acknowledgements.acknowledge, says="is noted; nothing new is sent out"
     ),
-    (_BACK, requests.Abort): Rule(effect=_abort_again, says="is noted; it rolls back already"),
-    (_BACK, requests.Tick): Rule(effect=_tick_rolling_back, says="goes on rolling back"),
+    (_BACK, requests.Abort): Rule(effect=verbs.abort_again, says="is noted; it rolls back already"),
+    (_BACK, requests.Tick): Rule(effect=ticks.tick_rolling_back, says="goes on rolling back"),
     (_BACK, requests.Acknowledge): Rule(
-        effect=_acknowledge,
+        effect=acknowledgements.acknowledge,
         says="goes on rolling back; a command that cannot be done fails the rollback",
         to=(_UNDONE, Phase.FAILED),
     ),
@@ -499,16 +250,16 @@ TABLE: Final[dict[tuple[Phase | None, type[Request]], Rule]] = {
     (Phase.COMPLETED, requests.Tick): _LATE,
     (Phase.COMPLETED, requests.Acknowledge): _LATE,
     (_UNDONE, requests.Retry): Rule(
-        effect=_retry,
+        effect=verbs.retry,
         says="tries the first stage that is not done again, with a new cohort",
         to=(Phase.PENDING,),
-        check=_check_retry,
+        check=verbs.check_retry,
     ),
     (_UNDONE, requests.Undo): _UNDO,
     (_UNDONE, requests.Tick): _LATE,
     (_UNDONE, requests.Acknowledge): _LATE,
     (Phase.FAILED, requests.Retry): Rule(
-        effect=_finish_rollback, says="goes on with the rollback", to=(_BACK,)
+        effect=verbs.finish_rollback, says="goes on with the rollback", to=(_BACK,)
     ),
     (Phase.FAILED, requests.Tick): _LATE,
     (Phase.FAILED, requests.Acknowledge): _LATE,

@@ -1,0 +1,91 @@
+"""What a tick does: hard facts first, then the verdict, then the time. See `decide.py`."""
+
+from __future__ import annotations
+
+from rolewise.coordinator.judge.verdict import HardFact, Ruling, Verdict
+from rolewise.coordinator.rollout import requests
+from rolewise.coordinator.rollout.advance import settle, start_stage
+from rolewise.coordinator.rollout.events import (
+    JUDGE,
+    Event,
+    Events,
+    PauseCause,
+    Paused,
+    VerdictGiven,
+)
+from rolewise.coordinator.rollout.rollback import begin_rollback
+from rolewise.coordinator.rollout.state import Phase, Rollout
+
+
+def tick_pending(state: Rollout, tick: requests.Tick) -> Events:
+    """Start the first stage."""
+    return settle(state, start_stage(state, tick.at), tick.at)
+
+
+def tick_progressing(state: Rollout, tick: requests.Tick) -> Events:
+    """Look at guards, then at the verdict, then at the time."""
+    guarded = _guard(state, tick)
+    if guarded:
+        return settle(state, guarded, tick.at)
+    return settle(state, _note_verdict(state, tick), tick.at)
+
+
+def tick_paused(state: Rollout, tick: requests.Tick) -> Events:
+    """Look at guards, and note the verdict; time stands still."""
+    guarded = _guard(state, tick)
+    if guarded:
+        return settle(state, guarded, tick.at)
+    return _note_verdict(state, tick)
+
+
+def tick_rolling_back(state: Rollout, tick: requests.Tick) -> Events:
+    """Go on rolling back."""
+    return settle(state, (), tick.at)
+
+
+def _guard(state: Rollout, tick: requests.Tick) -> Events:
+    """Return what hard facts and harm lead to, or nothing. See the order in `decide.py`."""
+    if state.trial is None or state.current_stage is None:
+        return ()
+    verdict = tick.verdict
+    told = tick.facts if verdict is None else tick.facts + verdict.facts
+    facts = tuple(dict.fromkeys(told))
+    if facts:
+        return _roll_back_on(state, tick, facts[0].sentence, facts)
+    if verdict is None or verdict.ruling is not Ruling.HARM or state.is_harm_accepted:
+        return ()
+    match state.current_stage.analysis.on_harm:
+        case "rollback":
+            return _roll_back_on(state, tick, verdict.reason, ())
+        case "pause" if state.pause is None or state.pause.cause is not PauseCause.HARM:
+            cause = PauseCause.HARM
+            paused = Paused(at=tick.at, by=JUDGE, reason=verdict.reason, cause=cause)
+            return (_given(tick, verdict), paused)
+        case _:
+            return ()
+
+
+def _roll_back_on(
+    state: Rollout, tick: requests.Tick, reason: str, facts: tuple[HardFact, ...]
+) -> Events:
+    given: Events = () if tick.verdict is None else (_given(tick, tick.verdict),)
+    return given + begin_rollback(state, at=tick.at, by=JUDGE, reason=reason, facts=facts)
+
+
+def _note_verdict(state: Rollout, tick: requests.Tick) -> Events:
+    """Record a verdict that is news, or that the current step has been waiting for."""
+    verdict = tick.verdict
+    if verdict is None or state.trial is None:
+        return ()
+    is_news = state.verdict is None or state.verdict.ruling is not verdict.ruling
+    decides = (
+        state.phase is Phase.PROGRESSING
+        and state.wanted_evidence is not None
+        and verdict.ruling in {Ruling.SAFE, Ruling.UNSURE}
+        and verdict.ruling is not state.step_ruling
+    )
+    return (_given(tick, verdict),) if is_news or decides else ()
+
+
+def _given(tick: requests.Tick, verdict: Verdict) -> Event:
+    return VerdictGiven(at=tick.at, by=JUDGE, reason=verdict.reason, verdict=verdict)
