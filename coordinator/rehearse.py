@@ -11,6 +11,7 @@ import random
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Protocol
 
 from rolewise.coordinator.controller import Controller
 from rolewise.coordinator.errors import RolewiseError
@@ -56,7 +57,27 @@ class Rehearsal:
     graph: InteractionWindows
 
 
-def rehearse(spec: FleetSpec, text: str, to: str, *, seed: int, limit_s: float) -> Rehearsal:
+class Onlooker(Protocol):
+    """Is told of a rehearsal while it runs; it changes nothing."""
+
+    def planned(self, planned: Planned) -> None:
+        """Hear of the plan, before anything moves."""
+        ...
+
+    def happened(self, number: int, event: Event, state: Rollout) -> None:
+        """Hear of an entry of the rollout's log, and where the rollout then stands or later."""
+        ...
+
+
+def rehearse(
+    spec: FleetSpec,
+    text: str,
+    to: str,
+    *,
+    seed: int,
+    limit_s: float,
+    onlooker: Onlooker | None = None,
+) -> Rehearsal:
     """Rehearse a rollout from the file's release to `to`.
 
     Args:
@@ -65,14 +86,29 @@ def rehearse(spec: FleetSpec, text: str, to: str, *, seed: int, limit_s: float) 
         to: Release name or `role=version,...`.
         seed: Seeds the network, the work and the cohorts.
         limit_s: Virtual seconds after which the rehearsal is ended as it stands.
+        onlooker: Told of it while it runs.
 
     Raises:
         RolewiseError: `bad_input` without a workload; `plan_refused`.
     """
-    return run_virtual(_rehearse(spec, text, to, seed=seed, limit_s=limit_s))
+    return run_virtual(
+        _rehearse(spec, text, to, seed=seed, limit_s=limit_s, onlooker=onlooker or _Nobody())
+    )
 
 
-async def _rehearse(spec: FleetSpec, text: str, to: str, *, seed: int, limit_s: float) -> Rehearsal:
+class _Nobody:
+    """The onlooker of a rehearsal that nobody looks at."""
+
+    def planned(self, planned: Planned) -> None:
+        """Take no note."""
+
+    def happened(self, number: int, event: Event, state: Rollout) -> None:
+        """Take no note."""
+
+
+async def _rehearse(
+    spec: FleetSpec, text: str, to: str, *, seed: int, limit_s: float, onlooker: Onlooker
+) -> Rehearsal:
     clock = LoopClock()
     store = MemoryStore(clock)
     journal = Journal(store, lambda: EPOCH + timedelta(seconds=clock.now()))
@@ -95,9 +131,10 @@ async def _rehearse(spec: FleetSpec, text: str, to: str, *, seed: int, limit_s: 
     )
     await clock.sleep(WARM_UP_S)
     planned = await fleets.plan(spec.fleet, to)
+    onlooker.planned(planned)
     started = await fleets.start(spec.fleet, to, by="rehearsal")
     leading = asyncio.create_task(controller.run())
-    state = await _until_it_rests(journal, started.rollout, clock, limit_s)
+    state = await _until_it_rests(journal, started.rollout, clock, limit_s, onlooker)
     await _end(workload)
     await _until_all_tasks_ended(runtime, clock)
     await _end(leading)
@@ -138,15 +175,19 @@ def workload_of(spec: FleetSpec, *, seed: int, name: str = "t") -> Workload:
 
 
 async def _until_it_rests(
-    journal: Journal, rollout: str, clock: LoopClock, limit_s: float
+    journal: Journal, rollout: str, clock: LoopClock, limit_s: float, onlooker: Onlooker
 ) -> Rollout:
     """Wait until the rollout has ended, waits for a person, or the limit is reached."""
     end = clock.now() + limit_s
-    state = await journal.rollout(rollout)
-    while not state.phase.is_final and state.phase is not Phase.PAUSED and clock.now() < end:
-        await journal.wait(rollout, after=state.sequence, timeout_s=end - clock.now())
+    told = 0
+    while True:
         state = await journal.rollout(rollout)
-    return state
+        for number, event in await journal.events(rollout, after=told):
+            onlooker.happened(number, event, state)
+            told = number
+        if state.phase.is_final or state.phase is Phase.PAUSED or clock.now() >= end:
+            return state
+        await journal.wait(rollout, after=state.sequence, timeout_s=end - clock.now())
 
 
 async def _until_all_tasks_ended(runtime: LocalRuntime, clock: LoopClock) -> None:

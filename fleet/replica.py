@@ -184,7 +184,7 @@ class ReplicaCore:
         except asyncio.CancelledError:
             if waiting.turn.done() and not waiting.turn.cancelled():
                 self._give_slot()  # the slot came at the very moment of the cancellation
-            else:
+            elif waiting in self._queue:  # a slot that came free since may have passed it by
                 self._queue.remove(waiting)
             raise
 
