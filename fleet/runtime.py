@@ -13,12 +13,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from rolewise.fleet.routing.table import RoutingTable
 from rolewise.fleet.task import TaskRecord, TaskRequest
-from rolewise.graphs.interaction_graph import InteractionWindows
 from rolewise.graphs.snapshots import ReplicaSnapshot
+
+if TYPE_CHECKING:
+    # It brings networkx, which no replica needs: a fifth of a replica's time to start.
+    from rolewise.graphs.interaction_graph import InteractionWindows
 
 
 class Fenced(Exception):

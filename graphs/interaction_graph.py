@@ -10,13 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
-from typing import Any, Literal
-
-import networkx as nx
+from typing import TYPE_CHECKING, Any, Literal
 
 from rolewise.graphs.batch_ledger import BatchLedger
 from rolewise.graphs.edge_table import Edge, EdgeSums, EdgeTable, tally
 from rolewise.graphs.interactions import Batch, Happening
+
+if TYPE_CHECKING:
+    import networkx as nx
 
 View = Literal["version", "role"]
 
@@ -172,6 +173,8 @@ class InteractionWindows:
             `bytes`, `last_seen_s` and, once a reply came, `latency_ms_p50`, `_p95`, `_p99`.
             All attributes are plain numbers, strings and booleans.
         """
+        import networkx as nx  # noqa: PLC0415 (collectors only fold, and there are many)
+
         span_s = self._span_s(last_s, now_s)
         sums_by_edge: dict[Edge, EdgeSums] = {}
         for edge, sums in self.edges(last_s=last_s, now_s=now_s).items():
