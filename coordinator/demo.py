@@ -23,6 +23,7 @@ from rolewise.coordinator.fleets import Fleets
 from rolewise.coordinator.rehearse import workload_of
 from rolewise.coordinator.rollout.state import Phase, Rollout
 from rolewise.coordinator.server import FleetFile, Server, read_fleet_files
+from rolewise.coordinator.store.port import StoreUnavailable
 from rolewise.coordinator.wording import tell_event
 from rolewise.fleet.harness.workload import NOTHING_NEW
 from rolewise.fleet.runtime import Runtime, TaskCounts
@@ -168,7 +169,8 @@ async def _perform(act: Act, fleets: Fleets, say: Say) -> Ended:
         late = time.monotonic() - began > ROLLOUT_LIMIT_S
         if (state.phase.is_final and state.sequence == seen) or late:
             break
-        await journal.wait(started.rollout, after=seen, timeout_s=1.0)
+        with suppress(StoreUnavailable):  # a busy machine: look again
+            await journal.wait(started.rollout, after=seen, timeout_s=1.0)
     for fact in state.rollback.facts if state.rollback is not None else ():
         for line in fact.details:
             say(f"      {line}")
