@@ -42,6 +42,15 @@ Figure = Annotated[float | None, BeforeValidator(_finite)]
 def to_jsonable(value: Any) -> Any:
     """Return a value that an agent made as JSON has it; what JSON has no form for, as `repr`."""
     try:
-        return to_jsonable_python(value, fallback=repr, bytes_mode="base64", inf_nan_mode="null")
+        return to_jsonable_python(
+            value, fallback=_in_words, bytes_mode="base64", inf_nan_mode="null"
+        )
     except (PydanticSerializationError, ValueError, RecursionError):
+        return _in_words(value)
+
+
+def _in_words(value: Any) -> str:
+    try:
         return repr(value)
+    except Exception:  # noqa: BLE001 (an agent's own `__repr__` may raise anything)
+        return f"<{type(value).__name__}>"
