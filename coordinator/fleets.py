@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 import networkx as nx
@@ -67,7 +68,7 @@ class Fleets:
         """Return the fleet's file as it was registered."""
         registered = (await self.journal.fleet(fleet)).registered
         assert registered is not None  # noqa: S101
-        return parse_fleet(registered.text, registered.file)
+        return _parsed(registered.text, registered.file)
 
     def runtime(self, fleet: str) -> Runtime:
         """Return the runtime of a fleet.
@@ -166,6 +167,12 @@ class Fleets:
             graph=windows.to_networkx(view="role"),
             capacity=capacity,
         )
+
+
+@lru_cache(maxsize=32)
+def _parsed(text: str, file: str) -> FleetSpec:
+    """Return a fleet's file, read once: every request asks for it, and reading takes long."""
+    return parse_fleet(text, file)
 
 
 def plan_from_file(spec: FleetSpec, to: str) -> Planned:
