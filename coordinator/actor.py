@@ -17,9 +17,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 import ray
+from ray.exceptions import RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from rolewise.coordinator.controller import Controller
+from rolewise.coordinator.errors import RolewiseError
 from rolewise.coordinator.fleets import definitions_of
 from rolewise.coordinator.journal import Journal
 from rolewise.coordinator.store.redis import connect_store
@@ -79,8 +81,12 @@ def coordinator_name(fleet: str) -> str:
     return f"{prefix(fleet)}coordinator"
 
 
-def start_coordinator(fleet: str, store_url: str, search_path: Sequence[str]) -> Any:
-    """Start the coordinator of a fleet, or return the one that runs."""
+async def start_coordinator(fleet: str, store_url: str, search_path: Sequence[str]) -> None:
+    """Start the coordinator of a fleet, or keep the one that runs; returns when it is up.
+
+    Raises:
+        RolewiseError: `unavailable`: its process does not start.
+    """
     options: dict[str, Any] = {}
     if store_url.startswith("unix:"):
         # The store's socket is on this machine only.
@@ -95,7 +101,11 @@ def start_coordinator(fleet: str, store_url: str, search_path: Sequence[str]) ->
         num_cpus=0,
         **options,
     )
-    return actor.remote(fleet, store_url, tuple(search_path))
+    try:
+        await actor.remote(fleet, store_url, tuple(search_path)).holder.remote()
+    except RayError as error:
+        message = f"the coordinator of fleet {fleet!r} does not start: {error}"
+        raise RolewiseError("unavailable", message) from error
 
 
 def stop_coordinator(fleet: str) -> None:

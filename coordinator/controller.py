@@ -11,6 +11,7 @@ import asyncio
 import logging
 from collections.abc import Mapping
 from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 
 from rolewise.agents.agent import AgentImportError
 from rolewise.coordinator.errors import RolewiseError
@@ -41,6 +42,10 @@ ROUND_S = 1.0
 
 PUBLISH_S = 1.0
 """Time between two verdicts that status pages are shown while nothing is news."""
+
+RETRY_S = 0.5
+RETRY_DOUBLINGS = 4
+"""Wait before a failed command is tried again, and how often it doubles with each failure."""
 
 
 class NotLeader(Exception):
@@ -87,6 +92,7 @@ class Controller:
         self._published_at = float("-inf")
         self._deadlocks: tuple[Deadlock, ...] = ()
         self._carried: Command | None = None
+        self._try_again_at = datetime.min.replace(tzinfo=UTC)
         self._carrying: asyncio.Task[Acknowledge] | None = None
 
     async def run(self) -> None:
@@ -201,7 +207,7 @@ class Controller:
             if wanted is not None and self._carried is not None and wanted.id == self._carried.id:
                 return
             await self._stop_carrying()
-        if wanted is not None:
+        if wanted is not None and self._journal.now >= self._try_again_at:
             log.info("fleet %s: %s", self._fleet, describe_command(wanted))
             self._carried = wanted
             self._carrying = asyncio.get_running_loop().create_task(self._carry_out(wanted))
@@ -212,7 +218,13 @@ class Controller:
         if self._carrying is None or not self._carrying.done():
             return state
         carrying, self._carrying, self._carried = self._carrying, None, None
-        return await self._journal.request(state.id, carrying.result(), lease=self._lease)
+        answer = carrying.result()
+        if not answer.ok:
+            # What failed just now will most likely fail again just now.
+            self._try_again_at = self._journal.now + timedelta(
+                seconds=RETRY_S * 2 ** min(state.failures, RETRY_DOUBLINGS)
+            )
+        return await self._journal.request(state.id, answer, lease=self._lease)
 
     async def _carry_out(self, command: Command) -> Acknowledge:
         ok, detail, permanent = True, "", False

@@ -33,6 +33,8 @@ from rolewise.fleet.spec import FleetSpec, SpecError, parse_fleet
 
 LEASE_S = 30.0
 STOP_LIMIT_S = 60.0
+STREAMS_END_S = 2
+"""What open event streams get when the server ends."""
 
 Say = Callable[[str], None]
 
@@ -159,7 +161,7 @@ class Server:
         state = await register(journal, spec, text=file.text, file=file.file, by="up")
         await bring_up(runtime, spec, state, fencing=lease.fencing)
         await self._store.release(lease)
-        start_coordinator(spec.fleet, store_url, read_search_path())
+        await start_coordinator(spec.fleet, store_url, read_search_path())
 
     async def stop(self) -> None:
         """End what was started, in the opposite order; safe to call again."""
@@ -256,9 +258,9 @@ async def _serve(
     say: Say,
 ) -> int:
     import uvicorn  # noqa: PLC0415
-    from rolewise.coordinator.api.app import create_app  # noqa: PLC0415
 
     from rolewise.coordinator.api.access import TokenFileInvalid, read_tokens  # noqa: PLC0415
+    from rolewise.coordinator.api.app import create_app  # noqa: PLC0415
 
     try:
         access = None if token_file is None else read_tokens(token_file)
@@ -268,7 +270,14 @@ async def _serve(
         async with server as fleets:
             app = create_app(fleets, access=access)
             web = uvicorn.Server(
-                uvicorn.Config(app, host=host, port=port, log_level="warning", lifespan="off")
+                uvicorn.Config(
+                    app,
+                    host=host,
+                    port=port,
+                    log_level="warning",
+                    lifespan="off",
+                    timeout_graceful_shutdown=STREAMS_END_S,
+                )
             )
             url = f"http://{host}:{port}"
             description = _describe(data, url)
