@@ -26,6 +26,7 @@ from rolewise.coordinator.errors import RolewiseError
 from rolewise.coordinator.fleets import Fleets, bring_up, register
 from rolewise.coordinator.journal import Journal
 from rolewise.coordinator.plan.capacity import Capacity
+from rolewise.coordinator.rehearse import workload_of
 from rolewise.coordinator.store.embedded import EmbeddedServer
 from rolewise.coordinator.store.port import StoreError
 from rolewise.coordinator.store.redis import RedisStore, connect_store
@@ -224,9 +225,12 @@ def run_up(
     host: str,
     port: int,
     token_file: Path | None,
+    workload: bool = False,
     say: Say = print,
 ) -> int:
     """Start everything and serve until interrupted; return the exit code.
+
+    With `workload` every fleet also gets the traffic that its file describes.
 
     Raises:
         RolewiseError: Bad input, or something that is needed cannot be started.
@@ -240,10 +244,13 @@ def run_up(
         read = read_fleet_files(files)
     except SpecError as error:
         raise RolewiseError("bad_input", str(error)) from error
+    if workload:
+        for file in read:
+            workload_of(file.spec, seed=1)  # refuses a file that describes none
     _check_port(host, port)
     server = Server(read, data=data, ray_address=ray_address, redis_url=redis_url, say=say)
     try:
-        return asyncio.run(_serve(server, read, data, host, port, token_file, say))
+        return asyncio.run(_serve(server, read, data, host, port, token_file, workload, say))
     except (StoreError, ConnectionError) as error:
         raise RolewiseError("unavailable", str(error)) from error
 
@@ -255,6 +262,7 @@ async def _serve(
     host: str,
     port: int,
     token_file: Path | None,
+    workload: bool,
     say: Say,
 ) -> int:
     import uvicorn  # noqa: PLC0415
@@ -283,14 +291,29 @@ async def _serve(
             description = _describe(data, url)
             names = ", ".join(file.spec.fleet for file in files)
             say(f"ready: {names} at {url} (docs at {url}/docs); Ctrl-C ends it")
+            traffic = _give_work(files, fleets) if workload else []
             try:
                 await web.serve()
             finally:
+                for task in traffic:
+                    task.cancel()
+                await asyncio.gather(*traffic, return_exceptions=True)
                 description.unlink(missing_ok=True)
                 say("ending the fleets")
     finally:
         say("ended")
     return 0
+
+
+def _give_work(files: Sequence[FleetFile], fleets: Fleets) -> list[asyncio.Task[None]]:
+    # Ids of another start's tasks may still be in the accounts, so they begin with the time.
+    name = f"t-{int(time.time())}"
+    return [
+        asyncio.create_task(
+            workload_of(file.spec, seed=1, name=name).run(fleets.runtime(file.spec.fleet))
+        )
+        for file in files
+    ]
 
 
 def _describe(data: Path, url: str) -> Path:
