@@ -45,38 +45,33 @@ class Act:
     about: str
 
 
-ACTS: tuple[tuple[Act, ...], ...] = (
-    (
-        Act(
-            fleet=SUPPLY,
-            to="v2",
-            wanted=Phase.COMPLETED,
-            about="a better release: pricing, negotiator and orchestrator",
-        ),
+ACTS: tuple[Act, ...] = (
+    Act(
+        fleet=SUPPLY,
+        to="v2",
+        wanted=Phase.COMPLETED,
+        about="a better release: pricing, negotiator and orchestrator",
     ),
-    (
-        Act(
-            fleet=SUPPLY,
-            to="v3-deadlock",
-            wanted=Phase.ROLLED_BACK,
-            about="a supplier that asks the negotiator back while both hold their slots",
-        ),
+    Act(
+        fleet=SUPPLY,
+        to="v3-deadlock",
+        wanted=Phase.ROLLED_BACK,
+        about="a supplier that asks the negotiator back while both hold their slots",
     ),
-    (
-        Act(
-            fleet=SUPPLY,
-            to="v3-wrong",
-            wanted=Phase.ROLLED_BACK,
-            about="a negotiator that accepts what the order forbids",
-        ),
-        Act(
-            fleet=DESK,
-            to="assertions",
-            wanted=Phase.ROLLED_BACK,
-            about="another prompt for the recorded help desk, worse on real conversations",
-        ),
+    Act(
+        fleet=SUPPLY,
+        to="v3-wrong",
+        wanted=Phase.ROLLED_BACK,
+        about="a negotiator that accepts what the order forbids",
+    ),
+    Act(
+        fleet=DESK,
+        to="assertions",
+        wanted=Phase.ROLLED_BACK,
+        about="another way to prompt the recorded help desk, worse on real conversations",
     ),
 )
+"""Acts of one fleet follow each other; the two fleets go on side by side."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,33 +120,30 @@ async def _play(data: Path, say: Say) -> tuple[list[Ended], dict[str, TaskCounts
         say(f"{time.monotonic() - began:6.1f} s  {line}")
 
     files = read_fleet_files([example_file("supply-chain"), example_file("replay-retail")])
-    ended: list[Ended] = []
     async with Server(files, data=data, say=timed) as fleets:
-        traffic = [_traffic(file, fleets) for file in files]
-        try:
-            for acts in ACTS:
-                ended += await asyncio.gather(*(_perform(act, fleets, timed) for act in acts))
-        finally:
-            for task in traffic:
-                task.cancel()
-            with suppress(asyncio.CancelledError):
-                await asyncio.gather(*traffic)
-        timed("no more work is given; waiting for the tasks that still run")
-        counts = {
-            file.spec.fleet: await _last_counts(fleets.runtime(file.spec.fleet)) for file in files
-        }
+        tracks = await asyncio.gather(*(_play_fleet(file, fleets, timed) for file in files))
         timed("ending everything")
+    ended = [one for track, _ in tracks for one in track]
+    counts = {file.spec.fleet: last for file, (_, last) in zip(files, tracks, strict=True)}
     return ended, counts, time.monotonic() - began
 
 
-def _traffic(file: FleetFile, fleets: Fleets) -> asyncio.Task[None]:
-    workload = workload_of(file.spec, seed=1)
-    return asyncio.create_task(workload.run(fleets.runtime(file.spec.fleet)))
+async def _play_fleet(file: FleetFile, fleets: Fleets, say: Say) -> tuple[list[Ended], TaskCounts]:
+    """Play one fleet's acts under its traffic, then wait for its last tasks."""
+    fleet = file.spec.fleet
+    runtime = fleets.runtime(fleet)
+    traffic = asyncio.create_task(workload_of(file.spec, seed=1).run(runtime))
+    try:
+        ended = [await _perform(act, fleets, say) for act in ACTS if act.fleet == fleet]
+    finally:
+        traffic.cancel()
+        with suppress(asyncio.CancelledError):
+            await traffic
+    return ended, await _last_counts(runtime)
 
 
 async def _perform(act: Act, fleets: Fleets, say: Say) -> Ended:
     began = time.monotonic()
-    say("")
     say(f"{act.fleet}: roll out {act.to} ({act.about})")
     planned = await fleets.plan(act.fleet, act.to)
     for place, stage in enumerate(planned.plan.stages, start=1):
