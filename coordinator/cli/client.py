@@ -8,11 +8,12 @@ import time
 from collections.abc import Iterator, Mapping
 from http import HTTPStatus
 from typing import Any, TypeVar
+from urllib.parse import quote
 
 import httpx
 
 from rolewise.coordinator.errors import ERROR_KINDS, RolewiseError
-from rolewise.coordinator.views import EventView, RolloutView, View
+from rolewise.coordinator.views import EventView, View
 
 ANSWER_S = 30.0
 """Longest wait for an answer, beyond what the request itself asks to wait."""
@@ -36,29 +37,24 @@ class Client:
     def __init__(self, http: httpx.Client) -> None:
         self._http = http
 
-    def read(self, view: type[AnyView], path: str, /, **query: object) -> AnyView:
-        """Return what is at a path.
+    def read(self, view: type[AnyView], /, *path: str, **query: object) -> AnyView:
+        """Return what is at a path below `/v1`, given in its parts.
 
         Raises:
             RolewiseError: What the server answers, or `unavailable`.
         """
         return _parsed(view, self._send("GET", path, query=query))
 
-    def read_text(self, path: str, /, **query: object) -> str:
+    def read_text(self, *path: str, **query: object) -> str:
         """Return what is at a path as it comes, and raise as `read` does."""
         return self._send("GET", path, query=query).text
-
-    def read_rollouts(self, **query: object) -> list[RolloutView]:
-        """Return rollouts, newest first as the server lists them."""
-        found = self._send("GET", "/v1/rollouts", query=query).json()["rollouts"]
-        return [RolloutView.model_validate(one) for one in found]
 
     def post(
         self,
         view: type[AnyView],
-        path: str,
+        /,
+        *path: str,
         body: Mapping[str, object],
-        *,
         headers: Mapping[str, str] | None = None,
     ) -> AnyView:
         """Ask for a change; return where things then stand, and raise as `read` does."""
@@ -95,7 +91,7 @@ class Client:
     def _stream(self, rollout: str, after: int, patience_s: float) -> Iterator[EventView | None]:
         headers = {"Accept": "text/event-stream", "Last-Event-ID": str(after)}
         timeout = httpx.Timeout(ANSWER_S, read=patience_s)
-        path = f"/v1/rollouts/{rollout}/events"
+        path = _path("rollouts", rollout, "events")
         with self._http.stream("GET", path, headers=headers, timeout=timeout) as answer:
             if answer.status_code != HTTPStatus.OK:
                 answer.read()
@@ -113,7 +109,7 @@ class Client:
     def _send(
         self,
         method: str,
-        path: str,
+        path: tuple[str, ...],
         *,
         query: Mapping[str, object] | None = None,
         body: Mapping[str, object] | None = None,
@@ -123,7 +119,9 @@ class Client:
             key: str(value) for key, value in (query or {}).items() if value not in {None, ""}
         }
         try:
-            answer = self._http.request(method, path, params=params, json=body, headers=headers)
+            answer = self._http.request(
+                method, _path(*path), params=params, json=body, headers=headers
+            )
         except httpx.TransportError as error:
             raise self._unreachable(error) from error
         if answer.is_success:
@@ -159,6 +157,12 @@ def connect(url: str) -> Client:
         return Client(httpx.Client(base_url=address, headers=headers, timeout=ANSWER_S))
     except UnicodeEncodeError:
         raise RolewiseError("bad_input", "ROLEWISE_TOKEN: want ASCII letters only") from None
+
+
+def _path(*parts: str) -> str:
+    if not all(parts):
+        raise RolewiseError("bad_input", "a name or id is empty")
+    return "/v1/" + "/".join(quote(part, safe="") for part in parts)
 
 
 def _parsed(view: type[AnyView], answer: httpx.Response) -> AnyView:

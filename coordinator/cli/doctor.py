@@ -32,9 +32,11 @@ class Check:
 
 def doctor(
     files: Annotated[
-        list[Path] | None, typer.Argument(metavar="[FILE...]", help="Fleets' files to check too.")
+        list[Path] | None, typer.Argument(metavar="FILE", help="Fleets' files to check too.")
     ] = None,
-    port: Annotated[int, typer.Option("--port", min=1, max=65535)] = DEFAULT_PORT,
+    port: Annotated[
+        int, typer.Option("--port", min=1, max=65535, help="Port that `up` would use.")
+    ] = DEFAULT_PORT,
     as_json: AsJson = False,
 ) -> int:
     """Check this machine and fleets' files; each line says ok, or what to do."""

@@ -17,7 +17,7 @@ FILE_ENDINGS = (".yaml", ".yml", ".json")
 
 
 def up(
-    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Fleets' files.")],
+    files: Annotated[list[Path], typer.Argument(metavar="FILE", help="Fleets' files.")],
     ray_address: Annotated[
         str,
         typer.Option(
@@ -35,7 +35,9 @@ def up(
     ] = "",
     data: Data = Path(".rolewise"),
     host: Annotated[str, typer.Option("--host", help="Address to listen at.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option("--port", min=1, max=65535)] = DEFAULT_PORT,
+    port: Annotated[
+        int, typer.Option("--port", min=1, max=65535, help="Port to listen at.")
+    ] = DEFAULT_PORT,
     token_file: Annotated[
         Path | None,
         typer.Option("--token-file", help="Who may do what; needed beyond this machine."),
@@ -66,7 +68,7 @@ def down(data: Data = Path(".rolewise")) -> int:
 
 
 def status(
-    fleet: Annotated[str, typer.Argument(metavar="[FLEET]", help="This fleet only.")] = "",
+    fleet: Annotated[str, typer.Argument(metavar="FLEET", help="This fleet only.")] = "",
     as_json: AsJson = False,
     url: Url = DEFAULT_URL,
 ) -> int:
@@ -75,12 +77,12 @@ def status(
     from rolewise.coordinator.cli.client import connect
     from rolewise.coordinator.views import FleetsView, FleetView
 
-    path = f"/v1/fleets/{fleet}" if fleet else "/v1/fleets"
+    path = ("fleets", fleet) if fleet else ("fleets",)
     client = connect(url)
     if as_json:
-        render.say_json(client.read_text(path))
+        render.say_json(client.read_text(*path))
         return 0
-    fleets = (client.read(FleetView, path),) if fleet else client.read(FleetsView, path).fleets
+    fleets = (client.read(FleetView, *path),) if fleet else client.read(FleetsView, *path).fleets
     for one in fleets:
         render.say(*screen.fleet_lines(one))
     return 0
@@ -108,7 +110,7 @@ def plan(
     else:
         from rolewise.coordinator.cli.client import connect
 
-        view = connect(url).post(PlanView, f"/v1/fleets/{target}/plans", {"to": to})
+        view = connect(url).post(PlanView, "fleets", target, "plans", body={"to": to})
     if as_json:
         render.say_json(view.to_json(indent=2))
     else:

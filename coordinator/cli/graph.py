@@ -52,11 +52,11 @@ def show(
     from rolewise.coordinator.cli.client import connect
     from rolewise.coordinator.views import GraphView
 
-    path, client = f"/v1/fleets/{fleet}/graph", connect(url)
+    path, client = ("fleets", fleet, "graph"), connect(url)
     if as_json:
-        render.say_json(client.read_text(path, view=by, last=last))
+        render.say_json(client.read_text(*path, view=by, last=last))
     else:
-        render.say(*screen.graph_lines(client.read(GraphView, path, view=by, last=last)))
+        render.say(*screen.graph_lines(client.read(GraphView, *path, view=by, last=last)))
     return 0
 
 
@@ -76,8 +76,7 @@ def export(
     from rolewise.coordinator.cli.client import connect
     from rolewise.coordinator.errors import RolewiseError
 
-    path = f"/v1/fleets/{fleet}/graph"
-    text = connect(url).read_text(path, view=by, last=last, format=form)
+    text = connect(url).read_text("fleets", fleet, "graph", view=by, last=last, format=form)
     if output is None:
         render.say_file(text)
         return 0

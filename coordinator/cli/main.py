@@ -82,7 +82,7 @@ def version(as_json: AsJson = False) -> int:
 def run(arguments: Sequence[str]) -> int:
     """Run one command; return its exit code."""
     try:
-        return int(app(arguments, standalone_mode=False) or 0)
+        return int(app(arguments, standalone_mode=False, prog_name="rolewise") or 0)
     except UsageError as error:
         return _complain(_misused(error), arguments)
     except (typer.Abort, KeyboardInterrupt):
@@ -108,7 +108,7 @@ def _misused(error: Any) -> RolewiseError:
     from rolewise.coordinator.errors import RolewiseError
 
     command = error.ctx.command_path if error.ctx is not None else "rolewise"
-    words = error.format_message().rstrip(".")
+    words = error.format_message().rstrip(".").replace("Value error, ", "")
     return RolewiseError("bad_input", words, hint=f"{command} --help")
 
 
@@ -137,3 +137,7 @@ def _told(error: Exception) -> RolewiseError:
         f"a fault in Rolewise: {type(error).__name__}: {error}",
         hint="the same with ROLEWISE_DEBUG=1 shows where; please report it",
     )
+
+
+if __name__ == "__main__":
+    main()

@@ -10,7 +10,10 @@ import typer
 DEFAULT_URL = "http://127.0.0.1:8787"
 
 AsJson = Annotated[
-    bool, typer.Option("--json", help="Print JSON in the API's own form.", show_default=False)
+    bool,
+    typer.Option(
+        "--json", help="Print JSON, in the API's own form where it has one.", show_default=False
+    ),
 ]
 Url = Annotated[
     str,

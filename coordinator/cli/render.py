@@ -7,6 +7,7 @@ is not UTF-8, symbols are written in ASCII.
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import sys
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Self, TextIO
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.live import Live
+    from rich.padding import Padding
 
     from rolewise.coordinator.errors import RolewiseError
 
@@ -44,6 +46,19 @@ STYLES = {
     r"(?P<held>❚❚|\bpaused\b|^! )": "yellow",
 }
 
+HINTS = {
+    "plan_refused": "rolewise plan FILE|FLEET --to X, once the file or the target is right",
+    "unknown_fleet": "rolewise status",
+    "unknown_rollout": "rolewise rollout list",
+    "verb_refused": "rolewise rollout status ID",
+    "stale_sequence": "rolewise rollout status ID",
+    "unauthorized": "put a token of the server's token file into ROLEWISE_TOKEN",
+    "forbidden": "a token with more rights in ROLEWISE_TOKEN",
+    "too_many_tasks": "again in a moment",
+    "key_reused": "another --key, or none",
+}
+"""What to try where an error does not say it itself."""
+
 
 def is_plain(stream: TextIO) -> bool:
     """Tell whether a stream takes plain lines only."""
@@ -68,7 +83,7 @@ def is_live() -> bool:
 
 def say_json(text: str) -> None:
     """Print JSON as it is."""
-    print(text, flush=True)
+    say_file(f"{text}\n")
 
 
 def say_data(data: Any) -> None:
@@ -77,7 +92,9 @@ def say_data(data: Any) -> None:
 
 
 def say_file(text: str) -> None:
-    """Print a whole file, such as a graph for another program."""
+    """Print text for another program: always UTF-8, as JSON must be."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(encoding="utf-8")
     sys.stdout.write(text)
     sys.stdout.flush()
 
@@ -92,12 +109,15 @@ def complain(error: RolewiseError, *, as_json: bool = False) -> None:
             "hint": error.hint,
             "details": list(error.details),
         }
-        print(json.dumps(told, ensure_ascii=False), file=sys.stderr, flush=True)
+        print(json.dumps(told), file=sys.stderr, flush=True)
         return
-    lines = error.message.splitlines() or [error.kind.title]
-    lines += [f"  {detail}" for detail in error.details if detail not in lines]
-    hint = error.hint or "rolewise --help"
-    _write(sys.stderr, [f"error: {lines[0]}", f"try:   {hint}", *lines[1:]])
+    first, *more = error.message.splitlines() or [error.kind.title]
+    if error.kind.code == "verb_refused" and error.details:
+        more.append(f"allowed now: {', '.join(error.details)}")
+    else:
+        more += [detail for detail in error.details if detail not in {first, *more}]
+    hint = error.hint or HINTS.get(error.kind.code, "rolewise --help")
+    _write(sys.stderr, [f"error: {first}", f"try:   {hint}", *(f"  {line}" for line in more)])
 
 
 def complain_of_fault() -> None:
@@ -108,7 +128,7 @@ def complain_of_fault() -> None:
 
 
 class Screen:
-    """The live screen: redrawn in place; what is said meanwhile scrolls by above it."""
+    """The live screen, redrawn in place; what does not fit into the terminal is cut below."""
 
     def __init__(self) -> None:
         from rich.live import Live
@@ -134,33 +154,29 @@ class Screen:
 
     def draw(self, lines: Iterable[str]) -> None:
         """Show these lines instead of the last ones."""
-        from rich.text import Text
+        from rich.console import Group
 
-        text = Text("\n", no_wrap=True, overflow="ellipsis").join(
-            self._console.render_str(_fit(line, sys.stdout), markup=False) for line in lines
-        )
-        self._live.update(text, refresh=True)
-
-    def say(self, line: str) -> None:
-        """Print a line above the screen."""
-        self._console.print(_fit(line, sys.stdout), markup=False)
+        shown = Group(*(_folded(line, self._console) for line in lines))
+        self._live.update(shown, refresh=True)
 
 
 def _write(stream: TextIO, lines: Iterable[str]) -> None:
     if is_plain(stream):
         for line in lines:
-            print(_fit(line, stream), file=stream, flush=True)
+            print(_fit(line, stream.encoding), file=stream, flush=True)
         return
-    from rich.padding import Padding
-
     console = _console(stream)
     for line in lines:
-        # A line that is too long goes on below its own beginning.
-        text = line.lstrip(" ")
-        indent = len(line) - len(text)
-        console.print(
-            Padding(console.render_str(_fit(text, stream), markup=False), (0, 0, 0, indent))
-        )
+        console.print(_folded(line, console))
+
+
+def _folded(line: str, console: Console) -> Padding:
+    """Return a line that, where it is too long, goes on below its own beginning."""
+    from rich.padding import Padding
+
+    text = line.lstrip(" ")
+    shown = console.render_str(_fit(text, console.encoding), markup=False)
+    return Padding(shown, (0, 0, 0, len(line) - len(text)))
 
 
 def _console(stream: TextIO) -> Console:
@@ -179,9 +195,8 @@ def _console(stream: TextIO) -> Console:
     )
 
 
-def _fit(text: str, stream: TextIO) -> str:
-    """Return the text in what the stream can write."""
-    encoding = stream.encoding or "utf-8"
+def _fit(text: str, encoding: str) -> str:
+    """Return the text in what a stream of this encoding can write."""
     try:
         text.encode(encoding)
     except UnicodeEncodeError:

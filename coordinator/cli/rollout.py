@@ -43,8 +43,10 @@ def start(
     client = connect(url)
     view = client.post(
         RolloutView,
-        f"/v1/fleets/{fleet}/rollouts",
-        {"to": to, "reason": reason},
+        "fleets",
+        fleet,
+        "rollouts",
+        body={"to": to, "reason": reason},
         headers={"Idempotency-Key": key} if key else {},
     )
     if not wait:
@@ -65,12 +67,13 @@ def list_(
     """List rollouts, those that need a person first."""
     from rolewise.coordinator.cli import render, screen
     from rolewise.coordinator.cli.client import connect
+    from rolewise.coordinator.views import RolloutsView
 
     client = connect(url)
     if as_json:
-        render.say_json(client.read_text("/v1/rollouts", fleet=fleet, phase=phase))
+        render.say_json(client.read_text("rollouts", fleet=fleet, phase=phase))
         return 0
-    rollouts = client.read_rollouts(fleet=fleet, phase=phase)
+    rollouts = list(client.read(RolloutsView, "rollouts", fleet=fleet, phase=phase).rollouts)
     if not rollouts:
         render.say("no rollouts yet: rolewise rollout start FLEET --to X")
         return 0
@@ -145,7 +148,7 @@ def resume(
 def promote(
     rollout: Rollout,
     full: Annotated[
-        bool, typer.Option("--full", help="Skip all steps of the stage that remain.")
+        bool, typer.Option("--full", help="Skip all steps that remain; guards stay on.")
     ] = False,
     reason: Reason = "",
     as_json: AsJson = False,
@@ -186,7 +189,7 @@ def _ask(url: str, rollout: str, verb: str, body: dict[str, object], *, as_json:
     from rolewise.coordinator.cli.client import connect
     from rolewise.coordinator.views import RolloutView
 
-    view = connect(url).post(RolloutView, f"/v1/rollouts/{rollout}/{verb}", body)
+    view = connect(url).post(RolloutView, "rollouts", rollout, verb, body=body)
     _show(view, as_json=as_json)
     return 0
 

@@ -82,7 +82,8 @@ def rollout_lines(rollout: RolloutView, now: datetime) -> Iterator[str]:
     to = f"to {rollout.to}" if rollout.to else "to a release of its own"
     phase = f"{SYMBOL_OF_PHASE[rollout.phase]} {words_of(rollout.phase)}"
     since = _ago(rollout.since, now)
-    yield f"{rollout.fleet}  {rollout.id}  {to}   {phase}{since and f' for {since}'}"
+    words = f"{since} ago" if rollout.phase in FINAL_PHASES else f"for {since}"
+    yield f"{rollout.fleet}  {rollout.id}  {to}   {phase}{since and f' {words}'}"
     if rollout.reason:
         yield f"  {rollout.reason}"
     if rollout.phase not in FINAL_PHASES and rollout.moment:
@@ -122,7 +123,7 @@ def ending_lines(rollout: RolloutView, at: str) -> Iterator[str]:
         if fact.sentence != rollout.reason:
             yield f"    {fact.sentence}"
         yield from (f"    {line}" for line in fact.details)
-    if rollout.verdict is not None and not facts and rollout.phase is not Phase.COMPLETED:
+    if rollout.verdict is not None and rollout.verdict.ruling in {Ruling.HARM, Ruling.UNSURE}:
         for signal in rollout.verdict.signals:
             yield f"    {SYMBOL_OF_RULING[signal.ruling]} {signal.sentence}"
         if rollout.verdict.examples:
@@ -230,8 +231,8 @@ def _moment_lines(rollout: RolloutView, now: datetime) -> Iterator[str]:
     if since := _ago(rollout.step_since, now):
         parts.append(f"in step {since}")
     if rollout.next_move_not_before is not None:
-        left = max(0.0, (rollout.next_move_not_before - now).total_seconds())
-        parts.append(f"next move in {duration(round(left))}")
+        left = round((rollout.next_move_not_before - now).total_seconds())
+        parts.append(f"next move in {duration(left)}" if left > 0 else "next move now")
     if rollout.doing:
         tried = f", {rollout.failures} attempts failed" if rollout.failures else ""
         parts.append(f"waits for: {rollout.doing}{tried}")
@@ -287,4 +288,4 @@ def _verdict_lines(rollout: RolloutView) -> Iterator[str]:
 def _ago(since: datetime | None, now: datetime) -> str:
     if since is None:
         return ""
-    return duration(max(0, round((now - since).total_seconds())))
+    return duration(max(1, round((now - since).total_seconds())))

@@ -47,7 +47,7 @@ def submit(
     if timeout:
         request["timeout_s"] = seconds_of(timeout, "--timeout")
     client = connect(url)
-    view = client.post(TaskView, f"/v1/fleets/{fleet}/tasks", request)
+    view = client.post(TaskView, "fleets", fleet, "tasks", body=request)
     return _show(_ended(client, view) if wait else view, as_json=as_json)
 
 
@@ -63,14 +63,13 @@ def get(
     from rolewise.coordinator.views import TaskView
 
     client = connect(url)
-    view = client.read(TaskView, f"/v1/tasks/{task}")
+    view = client.read(TaskView, "tasks", task)
     return _show(_ended(client, view) if wait else view, as_json=as_json)
 
 
 def _ended(client: Client, view: TaskView) -> TaskView:
     while view.outcome == "running":
-        path = f"/v1/fleets/{view.fleet}/tasks/{view.id}"
-        view = client.read(type(view), path, wait=f"{WAIT_S}s")
+        view = client.read(type(view), "fleets", view.fleet, "tasks", view.id, wait=f"{WAIT_S}s")
     return view
 
 

@@ -19,7 +19,7 @@ from rolewise.coordinator.cli.exits import (
 from rolewise.coordinator.views import EventView, RolloutView
 
 REDRAW_S = 0.2
-EVENTS_SHOWN = 6
+EVENTS_SHOWN = 4
 SETTLING = frozenset({"Paused", "RolloutCompleted", "RolledBack", "RolloutFailed"})
 """Events behind which a rollout may rest."""
 
@@ -85,7 +85,7 @@ def follow(
 
 def read_rollout(client: Client, rollout: str) -> RolloutView:
     """Return where a rollout stands."""
-    return client.read(RolloutView, f"/v1/rollouts/{rollout}")
+    return client.read(RolloutView, "rollouts", rollout)
 
 
 def rests(view: RolloutView, until: Until) -> bool:
