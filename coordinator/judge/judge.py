@@ -216,11 +216,12 @@ class Judge:
         canary = self._tasks[True]
         shown_safe = canary > 0 and all(one.ruling is Ruling.SAFE for one in required)
         lacking = self._analysis.min_tasks - canary
-        if shown_safe and not near and lacking <= 0:
+        over = next((one for one in deciding if not one.required and self._is_over(one)), None)
+        if shown_safe and not near and not over and lacking <= 0:
             if weakest is None:
                 return Ruling.SAFE, f"safe: no signal is required, {canary} canary tasks closed", ""
             return Ruling.SAFE, headline(weakest), weakest.name
-        open_name = near.name if near else weakest.name if weakest else ""
+        open_name = near.name if near else over.name if over else weakest.name if weakest else ""
         open_words = next((one.sentence for one in shown if one.name == open_name), "")
         if spent:
             reason = f"unsure: {spent}; {open_words}" if open_words else f"unsure: {spent}"
@@ -230,6 +231,8 @@ class Judge:
             return Ruling.NO_DATA, f"no data: no task of {absent} has closed yet", ""
         if near:
             return Ruling.CONTINUE, f"no promotion this near to harm; {open_words}", near.name
+        if shown_safe and over:
+            return Ruling.CONTINUE, f"no promotion over a limit; {over.sentence}", over.name
         if shown_safe:
             return Ruling.CONTINUE, f"needs {lacking} more canary tasks", ""
         name, more = self._more(evidence)
@@ -237,6 +240,18 @@ class Judge:
         if more is None or more > FORESEEABLE_TASKS:
             return Ruling.CONTINUE, f"cannot say yet how many more tasks are needed; {words}", name
         return Ruling.CONTINUE, f"needs about {about(more)} more tasks; {words}", name
+
+    def _is_over(self, evidence: SignalEvidence) -> bool:
+        """Say whether a signal that promotion does not wait for stands beyond its limit.
+
+        It need not be shown safe, but nobody should be promoted who is seen to be over.
+        """
+        signal = next(one for one in self._analysis.signals if one.name == evidence.name)
+        value = evidence.difference if signal.compare == "baseline" else evidence.canary
+        if value is None:
+            return False
+        is_share_kept = signal.metric == "task.completed"
+        return value < evidence.limit if is_share_kept else value > evidence.limit
 
     def _absent(self, deciding: Sequence[SignalEvidence]) -> str:
         """Name the arm that has no closed task although a signal needs it."""

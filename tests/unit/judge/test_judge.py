@@ -292,3 +292,19 @@ def test_nothing_is_safe_while_the_canary_is_seen_to_be_over_the_limit():
             rulings.append(judge.verdict().ruling)
     assert judge.verdict().signals[0].difference > forgiving.tolerate
     assert Ruling.SAFE not in rulings
+
+
+def test_nobody_is_promoted_who_is_seen_over_an_optional_limit():
+    optional = Signal(
+        name="p50",
+        metric="task.latency",
+        tolerate=0.5,
+        quantile=0.5,
+        harm_margin=50.0,
+        required=False,
+    )
+    analysis = Analysis(signals=(COMPLETION, optional))
+    slow = a_judge(some_records(3000, slow=(1.0, 3.0)), analysis).verdict()
+    assert slow.ruling is Ruling.CONTINUE
+    assert slow.reason.startswith("no promotion over a limit; p50")
+    assert a_judge(some_records(3000), analysis).verdict().ruling is Ruling.SAFE
