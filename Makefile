@@ -57,6 +57,9 @@ format: setup  ## put the code into its form
 docs: setup  ## write the generated pages anew
 	$(BIN)/python -m rolewise.fleet.spec.reference
 	$(BIN)/python -m rolewise.coordinator.rollout.diagram > docs/reference/rollout-machine.md
+	$(BIN)/python -m rolewise.coordinator.api.reference rest > docs/reference/rest.md
+	$(BIN)/python -m rolewise.coordinator.api.reference errors > docs/reference/errors.md
+	$(BIN)/python -m rolewise.coordinator.cli.reference
 
 bench: dev  ## messages a second and their latency: bare calls, Ray Serve, Rolewise
 	$(BIN)/python benchmarks/transport.py

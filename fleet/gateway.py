@@ -145,7 +145,7 @@ class Gateway:
 
     async def _carry(self, request: TaskRequest, role: str, account: _Account) -> None:
         loop = asyncio.get_running_loop()
-        record = account.record
+        record, began = account.record, self._messenger.now()
         arms = {assignment.arm for assignment in record.assignments}
         envelope = Envelope(
             sender=OUTSIDE,
@@ -175,7 +175,7 @@ class Gateway:
                 outcome=outcome,
                 result=result,
                 error=error,
-                latency_s=loop.time() - record.started_s,
+                latency_s=self._messenger.now() - began,
             )
             account.ended_at = loop.time()
             account.ended.set()

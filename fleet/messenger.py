@@ -52,11 +52,26 @@ class Envelope:
 
 
 class Messenger:
-    """Asks and tells on behalf of one process."""
+    """Asks and tells on behalf of one process.
+
+    Args:
+        router: Which replica gets the next message.
+        link_to: How it gets there.
+        recorder: Where it is noted.
+        ids: Where message ids come from.
+        now: Seconds for measuring; event loops may have a coarser clock.
+    """
 
     def __init__(
-        self, *, router: Router, link_to: LinkTo, recorder: Recorder, ids: IdSource
+        self,
+        *,
+        router: Router,
+        link_to: LinkTo,
+        recorder: Recorder,
+        ids: IdSource,
+        now: Callable[[], float],
     ) -> None:
+        self.now = now
         self.router = router
         self.recorder = recorder
         self.ids = ids
@@ -174,8 +189,7 @@ class Messenger:
             awaited=awaited,
             attempt=attempt,
         )
-        loop = asyncio.get_running_loop()
-        sent_at = loop.time()
+        sent_at = self.now()
         recorder.happened(
             Happening.SENT,
             message,
@@ -216,7 +230,7 @@ class Messenger:
                 message,
                 envelope.sender,
                 address,
-                duration_ns=int((loop.time() - sent_at) * 1e9),
+                duration_ns=int((self.now() - sent_at) * 1e9),
                 arm=envelope.arm,
                 received=received,
             )

@@ -42,6 +42,10 @@ def up(
         Path | None,
         typer.Option("--token-file", help="Who may do what; needed beyond this machine."),
     ] = None,
+    workload: Annotated[
+        bool,
+        typer.Option("--workload", help="Also give each fleet the traffic its file describes."),
+    ] = False,
 ) -> int:
     """Start fleets with their coordinator and API; Ctrl-C ends them."""
     from rolewise.coordinator.cli import render
@@ -55,6 +59,7 @@ def up(
         host=host,
         port=port,
         token_file=token_file,
+        workload=workload,
         say=render.say,
     )
 

@@ -35,7 +35,7 @@ def rehearse(
     from rolewise.coordinator.cli import render
     from rolewise.coordinator.cli.exits import FINAL_PHASES, WAITING, exit_code_of
     from rolewise.coordinator.cli.fleet import read_file
-    from rolewise.coordinator.views import view_rehearsal
+    from rolewise.coordinator.views.rehearsal import view_rehearsal
 
     limit_s = seconds_of(limit, "--limit")
     spec, text = read_file(file)
@@ -70,7 +70,7 @@ class _Teller:
 def _show_end(done: Rehearsal, limit: str) -> None:
     from rolewise.coordinator.cli import render, screen
     from rolewise.coordinator.cli.exits import FINAL_PHASES
-    from rolewise.coordinator.views import view_rehearsal
+    from rolewise.coordinator.views.rehearsal import view_rehearsal
 
     view = view_rehearsal(done)
     at = done.events[-1][1].at

@@ -221,20 +221,26 @@ class Judge:
             if weakest is None:
                 return Ruling.SAFE, f"safe: no signal is required, {canary} canary tasks closed", ""
             return Ruling.SAFE, headline(weakest), weakest.name
-        open_name = near.name if near else over.name if over else weakest.name if weakest else ""
-        open_words = next((one.sentence for one in shown if one.name == open_name), "")
+        barrier = near or over
+        held_by = barrier or weakest
+        held = held_by.sentence if held_by else ""
         if spent:
-            reason = f"unsure: {spent}; {open_words}" if open_words else f"unsure: {spent}"
-            return Ruling.UNSURE, reason, open_name
+            reason = f"unsure: {spent}; {held}" if held else f"unsure: {spent}"
+            return Ruling.UNSURE, reason, held_by.name if held_by else ""
         absent = self._absent(deciding)
         if absent:
             return Ruling.NO_DATA, f"no data: no task of {absent} has closed yet", ""
-        if near:
-            return Ruling.CONTINUE, f"no promotion this near to harm; {open_words}", near.name
-        if shown_safe and over:
-            return Ruling.CONTINUE, f"no promotion over a limit; {over.sentence}", over.name
+        if barrier and (near or shown_safe):
+            why = "this near to harm" if near else "over a limit"
+            return Ruling.CONTINUE, f"no promotion {why}; {held}", barrier.name
         if shown_safe:
             return Ruling.CONTINUE, f"needs {lacking} more canary tasks", ""
+        return self._forecast(shown, evidence)
+
+    def _forecast(
+        self, shown: Sequence[SignalEvidence], evidence: Evidence
+    ) -> tuple[Ruling, str, str]:
+        """Say how many more tasks are needed, if that can be said."""
         name, more = self._more(evidence)
         words = next((one.sentence for one in shown if one.name == name), "")
         if more is None or more > FORESEEABLE_TASKS:

@@ -1,13 +1,13 @@
 """What people and programs read: one schema for the API, the CLI and rehearsals.
 
-Models, and pure functions from Rolewise's state to them.
+Models, and pure functions from Rolewise's state to them. `rehearsal` is imported by its own name:
+it brings all that a rehearsal runs, which no online command needs.
 """
 
 from rolewise.coordinator.views.base import View
 from rolewise.coordinator.views.fleet import CountsView, FleetsView, FleetView, view_fleet
 from rolewise.coordinator.views.graph import GraphView, view_graph
 from rolewise.coordinator.views.plan import PlanView, view_plan
-from rolewise.coordinator.views.rehearsal import RehearsalView, view_rehearsal
 from rolewise.coordinator.views.rollout import (
     EventsView,
     EventView,
@@ -28,7 +28,6 @@ __all__ = [
     "FleetsView",
     "GraphView",
     "PlanView",
-    "RehearsalView",
     "RolloutView",
     "RolloutsView",
     "TaskView",
@@ -39,7 +38,6 @@ __all__ = [
     "view_fleet",
     "view_graph",
     "view_plan",
-    "view_rehearsal",
     "view_rollout",
     "view_task",
     "view_verdict",

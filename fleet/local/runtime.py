@@ -233,6 +233,7 @@ class LocalRuntime:
             link_to=self._link_to,
             recorder=recorder,
             ids=IdSource(process, nonce),
+            now=asyncio.get_running_loop().time,
         )
 
     def _link_to(self, address: Address) -> LocalLink:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import time
 
 from ray.exceptions import RayError
 
@@ -40,6 +41,7 @@ class FleetProcess:
             link_to=self._link_to,
             recorder=self.recorder,
             ids=IdSource(number, ticket.restarts),
+            now=time.perf_counter,
         )
         self._view = ticket.view
         self._links: dict[Address, tuple[int, ExchangeLink]] = {}

@@ -86,29 +86,35 @@ class Recorder:
             self._lost += 1
             return
         self._count = count + 1
-        awaited = message.awaited
-        flags = 4 if message.nature else (awaited & 3)
+        nodes, kinds, keys = self._nodes, self._kinds, self._task_keys
+        task, kind, hop, attempt = message.task, message.kind, message.hop, message.attempt
+        # Looked up here, not by a method for each: this runs three times for every message.
+        src = nodes.get(source.node if source.role else "")
+        dst = nodes.get(target.node)
+        key = keys.get(task)
+        said = kinds.get(kind)
+        aux = kinds.get(received)
         _pack(
             self._records,
             count * 72,
             self._clock_ns(),
             message.id,
             message.parent,
-            self._key(message.task),
+            self._key(task) if key is None else key,
             duration_ns,
             0,
             size,
             seq & 0xFFFFFFFF,
-            self._intern(self._nodes, source.node if source.role else ""),
-            self._intern(self._nodes, target.node),
+            self._intern(nodes, source.node) if src is None else src,
+            self._intern(nodes, target.node) if dst is None else dst,
             source.replica,
             target.replica,
-            self._intern(self._kinds, message.kind),
-            self._intern(self._kinds, received),
-            min(message.hop, 255),
+            self._intern(kinds, kind) if said is None else said,
+            self._intern(kinds, received) if aux is None else aux,
+            min(hop, 255),
             happening,
             arm,
-            flags | (min(message.attempt, 7) << 5),
+            (4 if message.nature else message.awaited & 3) | (min(attempt, 7) << 5),
         )
 
     def note(

@@ -6,11 +6,11 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
-from rolewise.graphs.deadlock import find_deadlock
 
 from rolewise.fleet.routing.table import RoleRoute, RoutingTable
 from rolewise.fleet.runtime import Fenced, ReplicaState, Runtime, VersionDefinition
 from rolewise.fleet.task import Outcome, TaskRecord, TaskRequest
+from rolewise.graphs.deadlock import find_deadlock
 from tests.contract.runtimes import RUNTIMES, run_fleet
 
 AGENTS = "tests.support.agents"

@@ -1,1 +1,1 @@
-"""The example fleets' files, as they stand in `configs/`, packed so that an installed Rolewise has them."""
+"""The example fleets' files, as in `configs/`, packed so that an installed Rolewise has them."""

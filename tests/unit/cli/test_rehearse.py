@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from rolewise.coordinator.views import RehearsalView
+from rolewise.coordinator.views.rehearsal import RehearsalView
 from tests.unit.cli.conftest import Shell
 
 SUPPLY_CHAIN = Path(__file__).parents[3] / "configs" / "supply-chain.yaml"
