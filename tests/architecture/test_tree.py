@@ -55,4 +55,10 @@ def test_every_path_that_a_page_names_exists(page: Path) -> None:
 
 def test_pages_of_every_kind_are_looked_at() -> None:
     names = {str(page.relative_to(ROOT)) for page in PAGES}
-    assert {"CHANGELOG.md", "docs/concepts.md", "docs/tutorial.md", "docs/design.md"} <= names
+    assert {
+        "README.md",
+        "CHANGELOG.md",
+        "docs/concepts.md",
+        "docs/tutorial.md",
+        "docs/design.md",
+    } <= names

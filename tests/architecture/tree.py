@@ -19,7 +19,7 @@ MADE = shutil.ignore_patterns(
 def own_files(*suffixes: str) -> Iterator[Path]:
     """Yield the files that people of this project write, each once."""
     for name in TOP:
-        if (ROOT / name).is_file() and (not suffixes or (ROOT / name).suffix in suffixes):
+        if not suffixes or (ROOT / name).suffix in suffixes:
             yield ROOT / name
     for folder in FOLDERS:
         for path in sorted((ROOT / folder).rglob("*")):

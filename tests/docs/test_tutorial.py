@@ -13,11 +13,13 @@ import pytest
 import typer
 from ruamel.yaml import YAML
 
+from rolewise.agents.examples.supply_chain.bodies import Order
+from rolewise.agents.examples.supply_chain.market import list_price
 from rolewise.coordinator.cli.main import app
 
 ROOT = Path(__file__).parents[2]
 TUTORIAL = (ROOT / "docs" / "tutorial.md").read_text(encoding="utf-8")
-PAGES = sorted((ROOT / "docs").rglob("*.md")) + [p for p in [ROOT / "README.md"] if p.exists()]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 ROLEWISE = Path(sys.executable).with_name("rolewise")
 
 
@@ -53,6 +55,12 @@ def test_rehearsals_end_as_the_tutorial_shows(shop: Path, rehearsal: int, exit_c
     for line in _blocks("text")[rehearsal].splitlines():
         assert line in rest, f"{line!r} is not there, or not in this order:\n{run.stdout}"
         rest = rest[rest.index(line) + len(line) :]
+
+
+def test_the_order_that_the_tutorial_submits_is_one() -> None:
+    (body,) = re.findall(r"--body '(.*?)'", TUTORIAL)
+    order = Order.model_validate_json(body)
+    assert list_price(order.item) <= order.max_price
 
 
 def test_every_command_that_a_page_names_exists() -> None:
