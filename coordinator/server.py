@@ -133,6 +133,8 @@ class Server:
         return self._embedded.url
 
     def _start_ray(self) -> None:
+        if self._ray_address is not None:
+            _use_known_token()
         from rolewise.fleet.ray import cluster  # noqa: PLC0415 (Ray takes a second to import)
 
         self._owns_ray = not cluster.is_connected()
@@ -184,6 +186,17 @@ class Server:
         if self._embedded is not None:
             self._embedded.stop()
             self._embedded = None
+
+
+def _use_known_token() -> None:
+    """Show the cluster the token that `ray start` has left on this machine, if there is one.
+
+    Ray asks for tokens by default where it is started by hand, but a program that joins shows
+    none unless its environment says so before Ray is imported.
+    """
+    known = Path.home() / ".ray" / "auth_token"
+    if "RAY_AUTH_TOKEN" in os.environ or known.exists():
+        os.environ.setdefault("RAY_AUTH_MODE", "token")
 
 
 async def _capacity() -> Capacity:
@@ -251,8 +264,15 @@ def run_up(
     server = Server(read, data=data, ray_address=ray_address, redis_url=redis_url, say=say)
     try:
         return asyncio.run(_serve(server, read, data, host, port, token_file, workload, say))
-    except (StoreError, ConnectionError) as error:
+    except StoreError as error:
         raise RolewiseError("unavailable", str(error)) from error
+    except ConnectionError as error:
+        raise RolewiseError(
+            "unavailable",
+            str(error),
+            hint="is it up? a cluster that asks for a token wants RAY_AUTH_MODE=token and "
+            "RAY_AUTH_TOKEN; one that does not wants RAY_AUTH_MODE=disabled",
+        ) from error
 
 
 async def _serve(

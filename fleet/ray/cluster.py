@@ -16,6 +16,9 @@ from rolewise.fleet.ray.names import NAMESPACE
 RESOURCE_NAMES = {"CPU": "cpu", "GPU": "gpu", "memory": "memory_bytes"}
 """Ray's names of resources and ours; custom resources have the same name in both."""
 
+EXPECTED_WORKERS = 64
+"""Worker processes of a fleet on one machine that are nothing to warn about."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Node:
@@ -33,6 +36,9 @@ class Node:
 
 def start_local_ray(*, num_cpus: int | None = None) -> None:
     """Start a Ray on this machine that ends with this process; one that runs is kept."""
+    # A fleet is many small actors on few cores. Ray takes more worker processes than cores for a
+    # mistake and warns on the terminal, unless it is told to expect them.
+    os.environ.setdefault("RAY_worker_maximum_startup_concurrency", str(EXPECTED_WORKERS))
     _init(address="local", num_cpus=num_cpus, include_dashboard=False)
 
 

@@ -17,7 +17,7 @@ from rolewise.fleet.recording.notes import Delivery
 from rolewise.fleet.recording.recorder import Recorder, split_by_task
 from rolewise.fleet.routing.router import Router
 
-POST_EVERY_S = 0.2
+POST_EVERY_S = 0.5
 """Telemetry is shipped so often; well below the time that a task's account takes to settle."""
 
 

@@ -115,3 +115,47 @@ def test_a_fleet_outlives_the_process_that_launched_it(address: str) -> None:
     assert launched.returncode == 0, launched.stderr
     attached = run(ATTACH, address)
     assert attached.stdout.strip() == "still here", attached.stderr
+
+
+def rolewise(*arguments: str, port: int) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [str(Path(sys.executable).with_name("rolewise")), *arguments],
+        cwd=ROOT,
+        env=ENVIRONMENT | {"ROLEWISE_URL": f"http://127.0.0.1:{port}"},
+        capture_output=True,
+        text=True,
+        timeout=90,
+        check=False,
+    )
+
+
+def test_up_joins_a_cluster_serves_a_rollout_and_leaves_the_cluster(
+    address: str, tmp_path: Path
+) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [str(Path(sys.executable).with_name("rolewise")), "up", "tests/ray/pair.yaml"]
+    options = [f"--ray-address={address}", f"--data={tmp_path / 'data'}", f"--port={port}"]
+    server = subprocess.Popen(
+        [*command, *options], cwd=ROOT, env=ENVIRONMENT, stdout=subprocess.PIPE, text=True
+    )
+    assert server.stdout is not None
+    try:
+        said = next((line for line in server.stdout if line.startswith("ready")), "")
+        assert f"pair at http://127.0.0.1:{port}" in said
+        body = '{"do": "add", "a": 2, "b": 3}'
+        task = rolewise("task", "submit", "pair", "--body", body, "--wait", port=port)
+        assert "result: 5" in task.stdout, task.stderr
+        options = ["--to", "worker=v2", "--wait", "--timeout", "80s"]
+        rollout = rolewise("rollout", "start", "pair", *options, port=port)
+        assert rollout.returncode == 0, rollout.stdout + rollout.stderr
+        assert "completed" in rollout.stdout
+        down = rolewise("down", f"--data={tmp_path / 'data'}", port=port)
+        assert down.returncode == 0, down.stderr
+        assert server.wait(timeout=60) == 0
+    finally:
+        server.kill()
+        server.wait()
+        server.stdout.close()
+    assert run(LAUNCH, address).returncode == 0, "the cluster is still there"
