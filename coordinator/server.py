@@ -33,6 +33,7 @@ from rolewise.coordinator.store.redis import RedisStore, connect_store
 from rolewise.fleet.spec import FleetSpec, SpecError, parse_fleet
 
 LEASE_S = 30.0
+DESCRIPTION = "server.json"
 STOP_LIMIT_S = 60.0
 STREAMS_END_S = 2
 """What open event streams get when the server ends."""
@@ -294,6 +295,10 @@ async def _serve(
         access = None if token_file is None else read_tokens(token_file)
     except TokenFileInvalid as error:
         raise RolewiseError("bad_input", str(error)) from error
+    serves = False
+    loop, this = asyncio.get_running_loop(), asyncio.current_task()
+    assert this is not None  # noqa: S101
+    loop.add_signal_handler(signal.SIGTERM, this.cancel)
     try:
         async with server as fleets:
             app = create_app(fleets, access=access)
@@ -308,19 +313,25 @@ async def _serve(
                 )
             )
             url = f"http://{host}:{port}"
-            description = _describe(data, url)
+            _describe(data, url)
+            serves = True
             names = ", ".join(file.spec.fleet for file in files)
             say(f"ready: {names} at {url} (docs at {url}/docs); Ctrl-C ends it")
             traffic = _give_work(files, fleets) if workload else []
+            for ending in (signal.SIGINT, signal.SIGTERM):
+                # The web server takes these signals, and raises them again when it has ended:
+                # they must not cut off what is ended after it.
+                loop.add_signal_handler(ending, lambda: None)
             try:
                 await web.serve()
             finally:
                 for task in traffic:
                     task.cancel()
                 await asyncio.gather(*traffic, return_exceptions=True)
-                description.unlink(missing_ok=True)
                 say("ending the fleets")
     finally:
+        if serves:
+            (data / DESCRIPTION).unlink(missing_ok=True)
         say("ended")
     return 0
 
@@ -336,12 +347,10 @@ def _give_work(files: Sequence[FleetFile], fleets: Fleets) -> list[asyncio.Task[
     ]
 
 
-def _describe(data: Path, url: str) -> Path:
-    """Write down who serves with this data folder, for `rolewise down`."""
+def _describe(data: Path, url: str) -> None:
+    """Write down who serves with this data folder, for `rolewise down`; gone when all has ended."""
     data.mkdir(parents=True, exist_ok=True)
-    description = data / "server.json"
-    description.write_text(json.dumps({"pid": os.getpid(), "url": url}))
-    return description
+    (data / DESCRIPTION).write_text(json.dumps({"pid": os.getpid(), "url": url}))
 
 
 def _check_port(host: str, port: int) -> None:
@@ -361,7 +370,7 @@ def take_down(data: Path, *, say: Say = print) -> int:
     Raises:
         RolewiseError: `unavailable`: none runs, or it does not end.
     """
-    description = data / "server.json"
+    description = data / DESCRIPTION
     try:
         pid = int(json.loads(description.read_text())["pid"])
         os.kill(pid, signal.SIGTERM)
@@ -371,7 +380,7 @@ def take_down(data: Path, *, say: Say = print) -> int:
         ) from error
     say(f"ending the server (process {pid})")
     end = time.monotonic() + STOP_LIMIT_S
-    while _is_alive(pid):
+    while description.exists() and _is_alive(pid):
         if time.monotonic() > end:
             raise RolewiseError("unavailable", f"process {pid} has not ended in {STOP_LIMIT_S} s")
         time.sleep(0.1)
