@@ -49,7 +49,7 @@ def up(
 ) -> int:
     """Start fleets with their coordinator and API; Ctrl-C ends them."""
     from rolewise.coordinator.cli import render
-    from rolewise.coordinator.server import run_up
+    from rolewise.coordinator.up import run_up
 
     return run_up(
         files,
@@ -67,7 +67,7 @@ def up(
 def down(data: Data = Path(".rolewise")) -> int:
     """End the server that `up` runs with this data folder."""
     from rolewise.coordinator.cli import render
-    from rolewise.coordinator.server import take_down
+    from rolewise.coordinator.up import take_down
 
     return take_down(data, say=render.say)
 
