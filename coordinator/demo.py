@@ -205,11 +205,11 @@ def _summary(ended: Sequence[Ended], counts: dict[str, TaskCounts], seconds: flo
     return [
         *lines,
         "",
-        "Try next:",
-        "  rolewise rehearse configs/supply-chain.yaml --to v3-loop --seed 7    without a cluster",
-        "  rolewise up configs/supply-chain.yaml                                then, beside it:",
+        "Try next (in a checkout: source .venv/bin/activate):",
+        "  rolewise rehearse configs/supply-chain.yaml --to v3-loop    without a cluster",
+        "  rolewise up configs/supply-chain.yaml --workload            then, beside it:",
         "  rolewise rollout start supply-chain --to v2 --wait",
-        "  docs/tutorial.md                                                     your own fleet",
+        "  docs/tutorial.md                                            your own fleet",
     ]
 
 
