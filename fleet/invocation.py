@@ -124,7 +124,7 @@ class Invocation:
                     if task in done:
                         task.result()  # raises the first failure, in the order of the asks
                         if own:
-                            self._answered(message_id)
+                            self._settle(message_id, met=1)
             return [task.result() for task in tasks.values()]
         finally:
             await _cancel(tasks.values())
@@ -154,7 +154,7 @@ class Invocation:
                         raise error
                     last = error
                     if own:
-                        self._failed_branch(message_id)
+                        self._settle(message_id, met=0)
             assert last is not None  # noqa: S101
             raise last
         finally:
@@ -259,15 +259,11 @@ class Invocation:
         self._epoch += 1
         self._wait = ((), 0, None, self._loop.time())
 
-    def _answered(self, message_id: int) -> None:
+    def _settle(self, message_id: int, *, met: int) -> None:
+        """Wait no longer for this reply; `met` is 1 when it came, 0 when that branch failed."""
         ids, need, deadline, since = self._wait
         self._epoch += 1
-        self._wait = (tuple(i for i in ids if i != message_id), need - 1, deadline, since)
-
-    def _failed_branch(self, message_id: int) -> None:
-        ids, need, deadline, since = self._wait
-        self._epoch += 1
-        self._wait = (tuple(i for i in ids if i != message_id), need, deadline, since)
+        self._wait = (tuple(i for i in ids if i != message_id), need - met, deadline, since)
 
     def _sent_again(self, old: int, fresh: int) -> None:
         ids, need, deadline, since = self._wait

@@ -92,7 +92,7 @@ class Collector:
                     tally.output_tokens += b
                     tally.cost_usd += c
                 elif what == Noted.SCORE:
-                    tally.scores[delivery.names.get(name, "")] = a
+                    tally.scores[delivery.batch.kinds.get(name, "")] = a
         self.windows.note_usage(
             node,
             input_tokens=int(per_node.input_tokens),

@@ -6,8 +6,7 @@ Packed like interaction records, 48 bytes each, so that noting costs no more tha
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import IntEnum
 
 import numpy as np
@@ -58,4 +57,3 @@ class Delivery:
     batch: Batch
     notes: Notes
     lost_notes: int = 0
-    names: Mapping[int, str] = field(default_factory=dict)

@@ -159,19 +159,17 @@ class Recorder:
         self._first_seq = self._seq
         self._count = self._note_count = 0
         self._task_keys.clear()
-        kinds = {number: name for name, number in self._kinds.items()}
         return Delivery(
             batch=Batch(
                 source=self.source,
                 first_seq=first,
                 records=records,
                 nodes={number: name for name, number in self._nodes.items()},
-                kinds=kinds,
+                kinds={number: name for name, number in self._kinds.items()},
                 lost=self._lost,
             ),
             notes=notes,
             lost_notes=self._lost_notes,
-            names=kinds,
         )
 
     def _key(self, task: str) -> int:
@@ -211,7 +209,6 @@ def split_by_task(delivery: Delivery, shards: int) -> list[Delivery | None]:
                 ),
                 notes=notes,
                 lost_notes=delivery.lost_notes if shard == 0 else 0,
-                names=delivery.names,
             )
             if len(records) or len(notes)
             else None
