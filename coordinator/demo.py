@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -182,10 +181,9 @@ async def _last_counts(runtime: Runtime) -> TaskCounts:
 
 
 def _summary(ended: Sequence[Ended], counts: dict[str, TaskCounts], seconds: float) -> list[str]:
-    mark, cross = ("✓", "✗") if _has_unicode() else ("ok", "x")
     lines = ["", f"What happened, in {seconds:.0f} s:", ""]
     for one in ended:
-        sign = mark if one.is_as_wanted else cross
+        sign = "✓" if one.is_as_wanted else "✗"
         roles = " → ".join(stage.role for stage in one.rollout.plan.stages)
         lines.append(
             f"  {sign} {one.act.fleet} {one.act.to:<12} {one.rollout.phase.replace('_', ' '):<12}"
@@ -242,7 +240,3 @@ def _as_json(
             for fleet, count in counts.items()
         },
     }
-
-
-def _has_unicode() -> bool:
-    return (sys.stdout.encoding or "").lower().startswith("utf")

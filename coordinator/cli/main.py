@@ -51,9 +51,10 @@ def demo(
     as_json: AsJson = False,
 ) -> int:
     """See it work: two fleets, a good release, two bad ones, on a Ray of its own."""
+    from rolewise.coordinator.cli import render
     from rolewise.coordinator.demo import run_demo
 
-    return run_demo(json_output=as_json, data=data)
+    return run_demo(json_output=as_json, data=data, say=render.say)
 
 
 @app.command()
