@@ -172,8 +172,7 @@ class Controller:
     async def _observe(self, judge: Judge) -> Observation:
         while True:
             observation = await self._runtime.observe(self._cursor)
-            for record in observation.closed:
-                judge.add(record)
+            judge.feed(observation.closed, now_s=observation.now_s)
             self._cursor = observation.cursor
             if not observation.closed:
                 return observation

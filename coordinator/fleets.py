@@ -242,7 +242,7 @@ def read_target(to: str, spec: FleetSpec, running: Release) -> Release:
 def _expected_tasks(
     analysis: Analysis, weight: float, evidence: Literal["gate", "full"]
 ) -> int | None:
-    return tasks_needed(analysis, weight=weight, evidence=evidence)
+    return tasks_needed(analysis, weight=weight, evidence=evidence).tasks
 
 
 def import_problem(version: VersionDefinition) -> str | None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from rolewise.coordinator.judge.sentences import WORDS, seconds
+from rolewise.coordinator.judge.quantities import seconds
+from rolewise.coordinator.judge.sentences import WORDS
 from rolewise.coordinator.judge.verdict import Verdict
 from rolewise.coordinator.plan.plan import Analyse, Pause, Plan, SetWeight, Stage, Step
 from rolewise.coordinator.rollout.commands import describe_command

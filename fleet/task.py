@@ -53,12 +53,15 @@ class Assignment:
         salt: The cohort's salt: which trial this belongs to.
         arm: Baseline or canary.
         weight: Percent of tasks given to the canary at the draw.
+        unit: What the arm was drawn for, where that is not the task itself: the session, the user,
+            or the task that this one tries again. All its tasks have one arm.
     """
 
     role: str
     salt: str
     arm: Arm
     weight: float
+    unit: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +74,13 @@ class TaskRecord:
         latency_s: From submission to the end; None while it runs.
         error: Failure code and sentence; empty when completed.
         messages: Requests and events sent for it.
+        input_tokens: Sum of what its agents noted; None where nobody noted any usage, which is
+            not the same as 0. Likewise `output_tokens` and `cost_usd`.
+        flags: Names of the loop flags that were raised for it.
+        message_latency_s: Role -> seconds that each request to it took, from sent to its end.
+        cpu_s: Seconds of CPU that replicas spent while they served it, shared out by messages;
+            None where it is not measured.
+        memory_bytes: Role -> largest resident memory of the replicas that served it.
         partial: Some of its telemetry was lost: the sums are lower bounds.
     """
 
@@ -86,10 +96,14 @@ class TaskRecord:
     messages: int = 0
     tool_calls: int = 0
     tool_errors: int = 0
-    input_tokens: int = 0
-    output_tokens: int = 0
-    cost_usd: float = 0.0
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    cost_usd: float | None = None
     scores: Mapping[str, float] = field(default_factory=dict)
+    flags: tuple[str, ...] = ()
+    message_latency_s: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    cpu_s: float | None = None
+    memory_bytes: Mapping[str, float] = field(default_factory=dict)
     partial: bool = False
 
 

@@ -187,9 +187,10 @@ def task_lines(task: TaskView) -> Iterator[str]:
         yield f"  {task.error}"
     if task.result is not None:
         yield f"  result: {json.dumps(task.result, ensure_ascii=False)}"
-    tokens = task.input_tokens + task.output_tokens
+    noted = [one for one in (task.input_tokens, task.output_tokens) if one is not None]
+    tokens = f", {sum(noted)} tokens" if noted else ""
     calls = f"{task.tool_calls} tool calls ({task.tool_errors} failed)"
-    yield f"  {task.messages} messages, {calls}, {tokens} tokens"
+    yield f"  {task.messages} messages, {calls}{tokens}"
     for role, arm in task.arms.items():
         yield f"  {role}: {arm}"
 

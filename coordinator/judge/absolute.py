@@ -6,20 +6,20 @@ the same with lower ones. Both hold for any rates that stay on the null's side o
 
 from __future__ import annotations
 
-from collections import deque
-from math import isfinite, log
+from math import inf, isfinite, log
 from typing import Any
 
 from rolewise.coordinator.judge.analysis import Signal
 from rolewise.coordinator.judge.interval import rate_interval
-from rolewise.coordinator.judge.label_bet import OVER_BOUND, log_mean_exp
+from rolewise.coordinator.judge.label_bet import OVER_BOUND
+from rolewise.coordinator.judge.mixture import log_mean_exp
 from rolewise.coordinator.judge.projection import divergence
-from rolewise.coordinator.judge.series import Reading, quantile_of
+from rolewise.coordinator.judge.reference import Sample
+from rolewise.coordinator.judge.series import Reading, Value
 
 HIGHER = (1.5, 2.5, 4.0)
 LOWER = (0.75, 0.5, 0.2)
 HIGHEST = 0.95
-RECENT_TASKS = 1000
 PRIOR_TASKS = 20.0
 
 
@@ -37,22 +37,35 @@ def log_lower(bad: int, count: int, limit: float) -> float:
 class AbsoluteSeries:
     """Bad rate, or latency quantile, of the canary against a fixed limit."""
 
-    __slots__ = ("_bad", "_count", "_limit", "_recent", "_signal", "_weight", "compares")
+    __slots__ = (
+        "_bad",
+        "_count",
+        "_limit",
+        "_recent",
+        "_signal",
+        "_weight",
+        "compares",
+        "settled_after",
+    )
 
     def __init__(self, signal: Signal) -> None:
         self.compares = False
+        is_latency = signal.metric == "task.latency"
+        self.settled_after = (signal.limit or 0.0) if is_latency else inf
         self._signal = signal
         self._limit = signal.bad_rate_limit
         self._bad = self._count = 0
         self._weight = 0.0
-        self._recent: deque[float] = deque(maxlen=RECENT_TASKS)
+        self._recent = Sample()
 
-    def add(self, *, canary: bool, weight: float, value: float) -> bool:
+    def add(self, *, canary: bool, weight: float, value: Value, failed: bool = False) -> bool:
         """Count a task of the canary; a latency is bad above the limit, else any value but 0."""
+        del failed
+        assert not isinstance(value, tuple)  # noqa: S101 (only message latencies are)
         if not canary:
             return False
         if self._signal.metric == "task.latency":
-            self._recent.append(value)
+            self._recent.add(value)
             bad = value > (self._signal.limit or 0.0)
         else:
             bad = value != 0.0
@@ -61,9 +74,17 @@ class AbsoluteSeries:
         self._weight = weight
         return bad
 
+    def levels(self) -> tuple[float, float]:
+        """See `Series`."""
+        return (
+            log_higher(self._bad, self._count, self._limit),
+            log_lower(self._bad, self._count, self._limit),
+        )
+
     def read(self) -> Reading:
         """Return bad rate or, in seconds, latency quantile; the difference is to the limit."""
         limit, level = self._limit, self._signal.level
+        log_harm, log_safe = self.levels()
         bounds = rate_interval(self._bad, self._count)
         canary = self._bad / self._count if self._count else None
         difference = None if canary is None else canary - limit
@@ -74,7 +95,7 @@ class AbsoluteSeries:
                 f"{100 * canary:.1f} % took longer [{100 * bounds[0]:.1f}, {100 * bounds[1]:.1f}],"
                 f" {100 * limit:.3g} % may"
             )
-            seconds = quantile_of(self._recent, level)
+            seconds = self._recent.quantile(level)
             canary = seconds if isfinite(seconds) else None
             difference = None if canary is None else canary - (self._signal.limit or 0.0)
             interval = None
@@ -83,8 +104,8 @@ class AbsoluteSeries:
             canary=canary,
             difference=difference,
             interval=interval,
-            log_harm=log_higher(self._bad, self._count, limit),
-            log_safe=log_lower(self._bad, self._count, limit),
+            log_harm=log_harm,
+            log_safe=log_safe,
             tasks_baseline=0,
             tasks_canary=self._count,
             note=note,
@@ -100,18 +121,18 @@ class AbsoluteSeries:
         return OVER_BOUND * missing / gain if gain else None
 
     def to_json(self) -> dict[str, Any]:
-        """Return the state; an infinite value is null."""
+        """Return the state."""
         return {
             "bad": self._bad,
             "count": self._count,
             "weight": self._weight,
-            "recent": [value if isfinite(value) else None for value in self._recent],
+            "recent": self._recent.to_json(),
         }
 
     def load(self, data: dict[str, Any]) -> None:
         """Take over the state."""
         self._bad, self._count, self._weight = data["bad"], data["count"], data["weight"]
-        self._recent.extend(float("inf") if one is None else one for one in data["recent"])
+        self._recent.load(data["recent"])
 
 
 def _log_evidence(bad: int, count: int, limit: float, rates: list[float]) -> float:

@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-Metric = Literal["task.completed", "tool.error", "task.latency"]
+from rolewise.coordinator.judge.metrics import MEASURES, Kind, Measure, Metric
+
 Reaction = Literal["rollback", "pause", "hold"]
 Evidence = Literal["gate", "full"]
+Direction = Literal["higher_is_better", "lower_is_better"]
 
 USUAL_QUANTILE = 0.95
 GATE_EVIDENCE = 2.0  # leaving an early step is wrong for a harmful canary half the time at most
 RATE_EDGE = 1e-4
-METRIC_SHARES: Mapping[Metric, float] = {
-    "task.completed": 0.40,
-    "tool.error": 0.15,
-    "task.latency": 0.15,
-}
-"""How signals share the chance of a false rollback, before they are scaled to sum to 1."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,21 +23,29 @@ class Signal:
 
     Attributes:
         name: As people see it; unique in its analysis.
-        metric: What is measured: the share of completed tasks, the share of tasks with a failed
-            tool call, the seconds from submission to the end of a task.
+        metric: What is measured; see `metrics`.
         compare: `baseline` compares the arms; `absolute` holds the canary alone against `limit`.
-        tolerate: What the canary may be worse by and still be safe: a share (0.02 is two points
-            of completion) or, for latency, a relative excess (0.25 is a quarter more).
+        tolerate: What the canary may be worse by and still be safe: for shares and scores in their
+            own unit (0.02 is two points of completion), for latencies and amounts relative (0.25
+            is a quarter more).
         harm_margin: What it must be worse by, beyond doubt, to be harm, in the same unit; with 0
             any proven loss is, also one that `tolerate` would allow.
-        quantile: For latency; 0.95 when None.
-        limit: For `absolute`: largest latency in seconds at `quantile`, largest share of tasks
-            with a failed tool call, smallest share of completed tasks.
+        quantile: For latencies: the one that is compared. None: the whole distribution is, by the
+            50th, 95th and 99th percentile and by ranks; safe needs the first two.
+        limit: For `absolute`: largest latency in seconds at `quantile`, largest share of bad
+            tasks, smallest share of completed tasks, largest mean amount, worst mean score.
+        score: For `score`: which of a task's scores.
+        direction: For `score`: which way is better.
+        scorer: For `score`: import path of the function that gives it; empty where agents do.
+        sample: Share of tasks that are scored.
+        cap: For amounts: a larger value counts as this one. None: the 99th percentile of the
+            baseline, as it was before the tasks that are compared.
         required: Promotion needs this signal to be safe.
         dry_run: Judged and shown, never decides.
+        min_tasks: Closed canary tasks before this signal may say safe.
 
     Raises:
-        ValueError: A number is out of its range, or an absolute signal has no limit.
+        ValueError: A number is out of its range, or one is missing.
     """
 
     name: str
@@ -52,25 +55,60 @@ class Signal:
     harm_margin: float = 0.0
     quantile: float | None = None
     limit: float | None = None
+    score: str = ""
+    direction: Direction = "higher_is_better"
+    scorer: str = ""
+    sample: float = 1.0
+    cap: float | None = None
     required: bool = True
     dry_run: bool = False
+    min_tasks: int = 0
 
     def __post_init__(self) -> None:
         for key in ("tolerate", "harm_margin"):
             value = getattr(self, key)
-            if value < 0.0 or (self.metric != "task.latency" and value >= 1.0):
-                raise ValueError(f"signal {self.name}: {key} is {value}, want 0 or more, below 1")
+            if value < 0.0 or (not self.is_relative and value >= 1.0):
+                raise self._refuse(key, value, "0 or more" + ("" if self.is_relative else ", < 1"))
         if self.quantile is not None and not 0.0 < self.quantile < 1.0:
-            raise ValueError(
-                f"signal {self.name}: quantile is {self.quantile}, want between 0 and 1"
-            )
+            raise self._refuse("quantile", self.quantile, "between 0 and 1")
+        if not 0.0 < self.sample <= 1.0:
+            raise self._refuse("sample", self.sample, "above 0, at most 1")
+        if self.cap is not None and self.cap <= 0.0:
+            raise self._refuse("cap", self.cap, "above 0")
+        if self.metric == "score" and not self.score:
+            raise ValueError(f"signal {self.name}: metric score needs `score`: which one")
         if self.compare == "absolute":
             if self.limit is None:
                 raise ValueError(f"signal {self.name}: compare: absolute needs a limit")
-            if self.limit < 0.0 or (self.metric != "task.latency" and self.limit > 1.0):
-                raise ValueError(
-                    f"signal {self.name}: limit is {self.limit}, want a share or seconds"
-                )
+            if self.limit < 0.0 or (self.is_in_unit and self.limit > 1.0):
+                raise self._refuse("limit", self.limit, "0 or more, and a share at most 1")
+
+    @property
+    def measure(self) -> Measure:
+        """What is known of the metric."""
+        return MEASURES[self.metric]
+
+    @property
+    def kind(self) -> Kind:
+        """How it is compared."""
+        return self.measure.kind
+
+    @property
+    def is_in_unit(self) -> bool:
+        """Values lie between 0 and 1."""
+        return self.kind in {Kind.SHARE, Kind.SCORE}
+
+    @property
+    def is_relative(self) -> bool:
+        """A difference is a share of the baseline's value."""
+        return not self.is_in_unit
+
+    @property
+    def is_higher_better(self) -> bool:
+        """A larger value, as people read it, is a better one."""
+        return self.metric == "task.completed" or (
+            self.metric == "score" and self.direction == "higher_is_better"
+        )
 
     @property
     def level(self) -> float:
@@ -80,12 +118,15 @@ class Signal:
     @property
     def bad_rate_limit(self) -> float:
         """For `absolute`: the largest share of bad tasks, kept away from 0 and 1."""
-        if self.metric == "task.latency":
+        if self.kind is Kind.LATENCY:
             rate = 1.0 - self.level
         else:
             limit = self.limit or 0.0
-            rate = 1.0 - limit if self.metric == "task.completed" else limit
+            rate = 1.0 - limit if self.is_higher_better else limit
         return min(1.0 - RATE_EDGE, max(RATE_EDGE, rate))
+
+    def _refuse(self, key: str, value: float, want: str) -> ValueError:
+        return ValueError(f"signal {self.name}: {key} is {value}, want {want}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,8 +140,14 @@ class Analysis:
         max_duration_s: Seconds in one analysis step after which no answer is `unsure`; 0 for no
             bound.
         min_tasks: Closed canary tasks before `safe` may be said.
+        no_data_for_s: Seconds without a closed task of one arm after which `on_no_data` follows;
+            0: never.
         on_harm: What follows from `harm`.
         on_unsure: What follows from `unsure`.
+        on_no_data: What follows from `no_data` that lasts.
+        is_grouped: Arms are drawn for a session or a user, not for each task: that is the unit.
+        unit_tasks: Of one session or user the first tasks count, this many at most,
+        unit_window_s: and of them those that start within this many seconds of its first.
         deadlock: A confirmed deadlock with the canary in it is harm at once.
         restart_limit: Restarts of one canary replica that are a crash loop; 0 switches it off.
 
@@ -116,6 +163,11 @@ class Analysis:
     max_duration_s: float = 7200.0
     on_harm: Reaction = "rollback"
     on_unsure: Reaction = "pause"
+    on_no_data: Reaction = "hold"
+    no_data_for_s: float = 900.0
+    is_grouped: bool = False
+    unit_tasks: int = 10
+    unit_window_s: float = 3600.0
     deadlock: bool = True
     restart_limit: int = 3
 
@@ -141,8 +193,8 @@ def harm_threshold(analysis: Analysis, signal: Signal) -> float:
     false rollback by any of them is at most `alpha`, whatever they have to do with each other. A
     dry run is measured by what it would get in their place.
     """
-    total = sum(METRIC_SHARES[one.metric] for one in analysis.deciding if one is not signal)
-    part = METRIC_SHARES[signal.metric]
+    total = sum(one.measure.share for one in analysis.deciding if one is not signal)
+    part = signal.measure.share
     return (total + part) / (part * analysis.alpha)
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from functools import partial
+from math import inf
 from typing import Any
 
 from rolewise.coordinator.judge.interval import Strata, difference_interval, standard_rates
 from rolewise.coordinator.judge.label_bet import RATE_FLOOR, Bet, LabelBet
 from rolewise.coordinator.judge.projection import Null
-from rolewise.coordinator.judge.series import Reading
+from rolewise.coordinator.judge.series import Reading, Value
 
 ODDS_RATIOS = (1.4, 2.0, 3.0, 5.0, 10.0, 25.0)
 SAFE_SHARES = (0.5, 0.25, 0.25)
@@ -26,7 +27,9 @@ def fine_rates(null: Null, baseline: float) -> tuple[float, ...]:
     return baseline, min(1.0 - RATE_FLOOR, baseline + 0.4 * room), 0.5 * baseline
 
 
-def harm_bet(shift: float = 0.0, prior_bad: float = 1.0, prior_good: float = 19.0) -> Bet:
+def harm_bet(
+    shift: float = 0.0, prior_bad: float = 1.0, prior_good: float = 19.0, *, restarts: bool = False
+) -> Bet:
     """Return the bet against "the canary's bad rate is at most the baseline's plus `shift`"."""
     return Bet(
         null=Null(claim="harmless", shift=shift),
@@ -34,6 +37,7 @@ def harm_bet(shift: float = 0.0, prior_bad: float = 1.0, prior_good: float = 19.
         shares=(1.0 / len(ODDS_RATIOS),) * len(ODDS_RATIOS),
         prior_bad=prior_bad,
         prior_good=prior_good,
+        restarts=restarts,
     )
 
 
@@ -51,24 +55,31 @@ class BernoulliSeries:
         harm_margin: What it must be above, beyond doubt, to be harm.
     """
 
-    __slots__ = ("_harm", "_safe", "_strata", "_tasks", "compares")
+    __slots__ = ("_harm", "_safe", "_strata", "_tasks", "compares", "settled_after")
 
     def __init__(self, *, tolerate: float, harm_margin: float = 0.0) -> None:
         self.compares = True
-        self._harm = LabelBet(harm_bet(harm_margin))
+        self.settled_after = inf
+        self._harm = LabelBet(harm_bet(harm_margin, restarts=True))
         self._safe = LabelBet(safe_bet(tolerate))
         self._strata = Strata(4)
         self._tasks = [0, 0]
 
-    def add(self, *, canary: bool, weight: float, value: float) -> bool:
+    def add(self, *, canary: bool, weight: float, value: Value, failed: bool = False) -> bool:
         """Count a task; any value but 0 is bad."""
+        del failed
+        if not 0.0 < weight < 1.0:
+            return False
         bad = value != 0.0
-        if 0.0 < weight < 1.0:
-            self._harm.add(canary=canary, weight=weight, bad=bad)
-            self._safe.add(canary=canary, weight=weight, bad=bad)
-            self._strata.add(weight, 2 * canary + bad)
-            self._tasks[canary] += 1
+        self._harm.add(canary=canary, weight=weight, bad=bad)
+        self._safe.add(canary=canary, weight=weight, bad=bad)
+        self._strata.add(weight, 2 * canary + bad)
+        self._tasks[canary] += 1
         return bad
+
+    def levels(self) -> tuple[float, float]:
+        """See `Series`."""
+        return self._harm.log_e, self._safe.log_e
 
     def read(self) -> Reading:
         """Return bad rates; the difference is canary minus baseline."""

@@ -2,48 +2,45 @@
 
 from __future__ import annotations
 
-from math import exp, log
+from math import ceil, exp, log
 
 from rolewise.coordinator.judge.analysis import Signal
+from rolewise.coordinator.judge.metrics import Kind
 from rolewise.coordinator.judge.sentences import describe
 from rolewise.coordinator.judge.series import Reading
+from rolewise.coordinator.judge.track import Track
 from rolewise.coordinator.judge.verdict import Ruling, SignalEvidence
 
 MOST_EVIDENCE = 1e12  # shown at most; more says nothing more
+FORESEEABLE_TASKS = 100_000  # a forecast beyond is noise
 
 
-def evidence_of(
-    signal: Signal,
-    reading: Reading,
-    *,
-    compares: bool,
-    harm_at: float,
-    safe_at: float,
-    spent: bool,
-) -> SignalEvidence:
+def evidence_of(track: Track, *, harm_at: float, safe_at: float, spent: bool) -> SignalEvidence:
     """Return one signal's evidence.
 
     Args:
-        signal: What was measured.
-        reading: Its engine's figures.
-        compares: It needs tasks of both arms.
+        track: The signal with its engine.
         harm_at: Evidence at which it is harm.
         safe_at: Evidence at which it is safe.
         spent: The budget is, so that what is open stays unsure.
     """
-    baseline, canary = reading.baseline, reading.canary
-    difference, interval = reading.difference, reading.interval
-    if signal.metric == "task.completed":  # engines count failures, people completions
-        baseline = None if baseline is None else 1.0 - baseline
-        canary = None if canary is None else 1.0 - canary
-        difference = None if difference is None else -difference
-        interval = interval and (-interval[1], -interval[0])
-    limit = _limit(signal)
-    ruling = _ruling(reading, compares=compares, harm_at=harm_at, safe_at=safe_at, spent=spent)
+    signal, reading = track.signal, track.series.read()
+    baseline, canary, difference, interval = _as_read(signal, reading)
+    limit = limit_of(signal)
+    ruling = _ruling(
+        signal,
+        reading,
+        compares=track.series.compares,
+        harm_at=harm_at,
+        safe_at=safe_at,
+        spent=spent,
+    )
     if ruling is Ruling.SAFE and _is_drifting(signal, difference):
         ruling = Ruling.UNSURE if spent else Ruling.CONTINUE
+    more = track.series.tasks_to_safe(log(safe_at))
     return SignalEvidence(
         name=signal.name,
+        metric=signal.metric,
         ruling=ruling,
         baseline=baseline,
         canary=canary,
@@ -56,6 +53,10 @@ def evidence_of(
         safe_at=safe_at,
         tasks_baseline=reading.tasks_baseline,
         tasks_canary=reading.tasks_canary,
+        tasks_needed=None if more is None or more > FORESEEABLE_TASKS else ceil(more),
+        left_out=tuple(sorted(track.left_out.items())),
+        examples_baseline=tuple(track.examples[False]),
+        examples_canary=tuple(track.examples[True]),
         required=signal.required and not signal.dry_run,
         sentence=describe(
             signal,
@@ -72,6 +73,35 @@ def evidence_of(
     )
 
 
+def limit_of(signal: Signal) -> float:
+    """Return the limit in the signal's own orientation and unit."""
+    if signal.compare == "absolute":
+        return signal.limit or 0.0
+    return -signal.tolerate if signal.is_higher_better else signal.tolerate
+
+
+def is_over(signal: Signal, evidence: SignalEvidence) -> bool:
+    """Say whether a signal stands beyond its limit, proven or not."""
+    value = evidence.difference if signal.compare == "baseline" else evidence.canary
+    if value is None:
+        return False
+    return value < evidence.limit if signal.is_higher_better else value > evidence.limit
+
+
+def _as_read(
+    signal: Signal, reading: Reading
+) -> tuple[float | None, float | None, float | None, tuple[float, float] | None]:
+    """Return baseline, canary, difference and interval: engines count what is bad, people good."""
+    if not signal.is_higher_better:
+        return reading.baseline, reading.canary, reading.difference, reading.interval
+    baseline, canary = (
+        None if one is None else 1.0 - one for one in (reading.baseline, reading.canary)
+    )
+    difference = None if reading.difference is None else -reading.difference
+    interval = reading.interval and (-reading.interval[1], -reading.interval[0])
+    return baseline, canary, difference, interval
+
+
 def _is_drifting(signal: Signal, difference: float | None) -> bool:
     """Say whether the arms' own quantiles contradict evidence that a frozen mark gave.
 
@@ -79,7 +109,7 @@ def _is_drifting(signal: Signal, difference: float | None) -> bool:
     canary's newest quantile is over the limit, nobody should read "safe" beside it.
     """
     return (
-        signal.metric == "task.latency"
+        signal.kind is Kind.LATENCY
         and signal.compare == "baseline"
         and difference is not None
         and difference > signal.tolerate
@@ -87,11 +117,17 @@ def _is_drifting(signal: Signal, difference: float | None) -> bool:
 
 
 def _ruling(
-    reading: Reading, *, compares: bool, harm_at: float, safe_at: float, spent: bool
+    signal: Signal,
+    reading: Reading,
+    *,
+    compares: bool,
+    harm_at: float,
+    safe_at: float,
+    spent: bool,
 ) -> Ruling:
     if reading.log_harm >= log(harm_at):
         return Ruling.HARM
-    if reading.log_safe >= log(safe_at):
+    if reading.log_safe >= log(safe_at) and reading.tasks_canary >= signal.min_tasks:
         return Ruling.SAFE
     if spent:
         return Ruling.UNSURE
@@ -102,10 +138,3 @@ def _ruling(
 
 def _shown(log_e: float) -> float:
     return MOST_EVIDENCE if log_e >= log(MOST_EVIDENCE) else exp(log_e)
-
-
-def _limit(signal: Signal) -> float:
-    """Return the limit in the signal's own orientation and unit."""
-    if signal.compare == "absolute":
-        return signal.limit or 0.0
-    return -signal.tolerate if signal.metric == "task.completed" else signal.tolerate

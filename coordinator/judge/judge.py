@@ -1,46 +1,36 @@
 """The judge: from closed tasks and hard facts to a verdict. Pure; it reads no clock.
 
-Rules, the first that holds decides:
-
-1. a hard fact -> harm;
-2. a signal whose evidence of harm reaches 1 / (alpha * its share) -> harm;
-3. every required signal shown safe, none near harm, enough canary tasks -> safe;
-4. the budget of tasks or time is spent -> unsure;
-5. an arm without a closed task -> no data;
-6. else -> continue.
-
-A task enters once, in start order, in the arm that it was given, when it has ended. A later signal
-is a `Series` of its own, built in `_build`, and put in words in `evidence` and `sentences`.
+A task enters once, in start order, in the arm that it was given, when its outcome is final. Each
+signal has its own place in that order, so a score that is not there yet holds back scores only, and
+a task that hangs is known to be slow long before its deadline makes it a failure. Which signal is
+measured how: `engines`. What follows from all of them: `ruling`. What is said: `sentences`.
 """
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter
 from collections.abc import Sequence
-from math import log
+from math import inf, log
 from typing import Any
 
-from rolewise.coordinator.judge.absolute import AbsoluteSeries
 from rolewise.coordinator.judge.analysis import (
     Analysis,
     Evidence,
-    Signal,
     harm_threshold,
     safe_threshold,
 )
-from rolewise.coordinator.judge.bernoulli import BernoulliSeries
 from rolewise.coordinator.judge.evidence import evidence_of
-from rolewise.coordinator.judge.exceedance import ExceedanceSeries
-from rolewise.coordinator.judge.outcomes import outcome_of
-from rolewise.coordinator.judge.sentences import about, headline
-from rolewise.coordinator.judge.series import Series
+from rolewise.coordinator.judge.outcomes import Missing
+from rolewise.coordinator.judge.ruling import Case, rule
+from rolewise.coordinator.judge.sample_ratio import BROKEN_AT, SampleRatio
+from rolewise.coordinator.judge.track import Track, identity
+from rolewise.coordinator.judge.units import Units, value_of_unit
 from rolewise.coordinator.judge.verdict import HardFact, Ruling, SignalEvidence, Verdict
 from rolewise.fleet.task import Assignment, Outcome, TaskRecord
 from rolewise.graphs.interactions import Arm
 
-FORESEEABLE_TASKS = 100_000  # a forecast beyond is noise
-NEAR_HARM = 1.0 / 3.0  # no promotion with this part of the evidence for a rollback
-EXAMPLES = {True: 3, False: 2}  # bad tasks that are kept of canary and baseline
+Draw = tuple[bool, float, str]
+"""Whether the arm is the canary, its probability at the draw, and what it was drawn for."""
 
 
 class Judge:
@@ -56,42 +46,60 @@ class Judge:
         self._analysis = analysis
         self._role = role
         self._salt = salt
-        self._series = tuple((signal, _build(signal), _Examples()) for signal in analysis.signals)
-        self._failure_is_endless = all(one.metric != "task.completed" for one in analysis.signals)
-        self._last = 0
-        self._tasks = [0, 0]
+        endless = all(one.metric != "task.completed" for one in analysis.signals)
+        self._tracks = tuple(
+            Track(
+                signal,
+                role=role,
+                failure_is_endless=endless,
+                is_grouped=analysis.is_grouped,
+            )
+            for signal in analysis.signals
+        )
+        self._units = (
+            Units(
+                signals=len(self._tracks),
+                tasks=analysis.unit_tasks,
+                window_s=analysis.unit_window_s,
+            )
+            if analysis.is_grouped
+            else None
+        )
+        self._ratio = SampleRatio()
+        self._closed = 0
+        self._counts = [0, 0]
+        self._left_out: Counter[str] = Counter()
 
     @property
     def last_number(self) -> int:
-        """Number of the last task that was taken in; feeding goes on behind it."""
-        return self._last
+        """Number of the last task that every signal has done with; feeding goes on behind it."""
+        return min([self._closed, *(track.cursor for track in self._tracks)])
 
-    def add(self, record: TaskRecord) -> bool:
-        """Count one task that has ended; tasks come in start order.
+    def feed(self, records: Sequence[TaskRecord], *, now_s: float = inf) -> None:
+        """Count tasks, as far as their outcomes are final.
 
-        Returns:
-            Whether it counts. Tasks without an arm in this trial do not, and one that comes again
-            does not, so feeding once more after a restart is harmless.
+        Feeding a task again is harmless, and needed while some signal waits for it: give all tasks
+        behind `last_number`, in order of their numbers, those that still run included.
 
-        Raises:
-            ValueError: The task is still running.
+        Args:
+            records: Accounts of tasks, rising numbers, without gaps.
+            now_s: The fleet's clock, for the age of tasks that run.
         """
-        if record.outcome is Outcome.RUNNING:
-            raise ValueError(f"task {record.task} is still running: only its end can be judged")
-        if record.number <= self._last:
-            return False
-        self._last = record.number
-        assignment = self._assignment(record)
-        if assignment is None:
-            return False
-        canary = assignment.arm is Arm.CANARY
-        weight = assignment.weight / 100.0
-        self._tasks[canary] += 1
-        for signal, series, examples in self._series:
-            value = outcome_of(signal.metric, record, failure_is_endless=self._failure_is_endless)
-            if series.add(canary=canary, weight=weight, value=value):
-                examples.note(record.task, canary=canary)
-        return True
+        done = self.last_number
+        fresh = [(record, self._draw(record)) for record in records if record.number > done]
+        if self._units is not None:
+            self._feed_units(self._units, fresh)
+            return
+        self._count_closed(fresh)
+        for track in self._tracks:
+            for record, draw in fresh:
+                if record.number <= track.cursor:
+                    continue
+                if draw is not None:
+                    canary, weight, _ = draw
+                    if not track.take(record, canary=canary, weight=weight, now_s=now_s):
+                        break
+                track.cursor = record.number
 
     def verdict(
         self,
@@ -111,61 +119,103 @@ class Judge:
         safe_at = safe_threshold(self._analysis, evidence)
         shown = [
             evidence_of(
-                signal,
-                series.read(),
-                compares=series.compares,
-                harm_at=harm_threshold(self._analysis, signal),
+                track,
+                harm_at=harm_threshold(self._analysis, track.signal),
                 safe_at=safe_at,
                 spent=bool(spent),
             )
-            for signal, series, _ in self._series
+            for track in self._tracks
         ]
-        ruling, reason, witness = self._rule(shown, facts, evidence, spent)
+        ruling, reason, witness = rule(
+            Case(
+                analysis=self._analysis,
+                signals=self._analysis.signals,
+                shown=shown,
+                compares=frozenset(t.signal.name for t in self._tracks if t.series.compares),
+                facts=facts,
+                tasks_baseline=self._counts[False],
+                tasks_canary=self._counts[True],
+                log_ratio=self._ratio.log_e,
+                ratio=self._ratio.sentence(),
+                spent=spent,
+            )
+        )
+        patience = self._analysis.no_data_for_s
         return Verdict(
             ruling=ruling,
             reason=reason,
             signals=tuple(shown),
             facts=tuple(facts),
-            tasks_baseline=self._tasks[False],
-            tasks_canary=self._tasks[True],
-            examples=self._examples(witness),
+            tasks_baseline=self._counts[False],
+            tasks_canary=self._counts[True],
+            examples=_examples(shown, witness),
+            watermark=self._closed,
+            left_out=tuple(sorted(self._left_out.items())),
+            is_overdue=ruling is Ruling.NO_DATA and 0.0 < patience <= elapsed_s,
         )
+
+    def may_decide(self, evidence: Evidence = "full") -> bool:
+        """Say whether a verdict could be other than `continue`; much cheaper than `verdict`."""
+        safe_at = log(safe_threshold(self._analysis, evidence))
+        is_safe = True
+        for track in self._tracks:
+            signal = track.signal
+            if signal.dry_run:
+                continue
+            harm, safe = track.series.levels()
+            if harm >= log(harm_threshold(self._analysis, signal)):
+                return True
+            is_safe = is_safe and (safe >= safe_at or not signal.required)
+        return is_safe or self._ratio.log_e >= log(BROKEN_AT)
 
     def to_json(self) -> dict[str, Any]:
         """Return all that another process needs to go on exactly here, as plain JSON values."""
         return {
-            "version": 1,
+            "version": 2,
             "role": self._role,
             "salt": self._salt,
-            "last": self._last,
-            "tasks": list(self._tasks),
-            "series": [
-                {
-                    "signal": _identity(signal),
-                    "state": series.to_json(),
-                    "examples": examples.to_json(),
-                }
-                for signal, series, examples in self._series
-            ],
+            "closed": self._closed,
+            "counts": list(self._counts),
+            "left_out": dict(sorted(self._left_out.items())),
+            "ratio": self._ratio.to_json(),
+            "units": None if self._units is None else self._units.to_json(),
+            "tracks": [track.to_json() for track in self._tracks],
         }
 
     @classmethod
-    def from_json(cls, data: dict[str, Any], *, analysis: Analysis) -> Judge:
+    def from_json(cls, data: dict[str, Any], *, analysis: Analysis, salt: str = "") -> Judge:
         """Go on where `to_json` stopped.
+
+        Args:
+            data: What it returned.
+            analysis: The same signals.
+            salt: The cohort of a new attempt with the same build: evidence is never reset by
+                trying again. Empty: the same cohort goes on.
 
         Raises:
             ValueError: The state belongs to other signals; evidence cannot be carried over.
         """
-        self = cls(analysis, role=data["role"], salt=data["salt"])
-        kept = [one["signal"] for one in data["series"]]
-        wanted = [_identity(signal) for signal in analysis.signals]
-        if kept != wanted:
+        self = cls(analysis, role=data["role"], salt=salt or data["salt"])
+        kept = [one["signal"] for one in data["tracks"]]
+        wanted = [identity(signal) for signal in analysis.signals]
+        if kept != wanted or (data["units"] is None) is not (self._units is None):
             raise ValueError(f"judge: state is of signals {kept}, the analysis has {wanted}")
-        self._last, self._tasks = data["last"], list(data["tasks"])
-        for (_, series, examples), stored in zip(self._series, data["series"], strict=True):
-            series.load(stored["state"])
-            examples.load(stored["examples"])
+        self._closed, self._counts = data["closed"], list(data["counts"])
+        self._left_out = Counter(data["left_out"])
+        self._ratio.load(data["ratio"])
+        if self._units is not None:
+            self._units.load(data["units"])
+        for track, stored in zip(self._tracks, data["tracks"], strict=True):
+            track.load(stored)
         return self
+
+    def _draw(self, record: TaskRecord) -> Draw | None:
+        """Return the task's draw in this trial; None if it does not count in it."""
+        assignment = self._assignment(record)
+        if assignment is None or (assignment.unit and self._units is None):
+            return None
+        unit = assignment.unit or record.task
+        return assignment.arm is Arm.CANARY, assignment.weight / 100.0, unit
 
     def _assignment(self, record: TaskRecord) -> Assignment | None:
         for one in record.assignments:
@@ -173,152 +223,67 @@ class Judge:
                 return one
         return None
 
+    def _count_closed(self, fresh: Sequence[tuple[TaskRecord, Draw | None]]) -> None:
+        for record, draw in fresh:
+            if record.number <= self._closed:
+                continue
+            if record.outcome is Outcome.RUNNING:
+                return
+            self._closed = record.number
+            if draw is not None:
+                self._count(canary=draw[0], weight=draw[1])
+            elif self._assignment(record) is not None:
+                self._left_out["tried again"] += 1
+
+    def _count(self, *, canary: bool, weight: float) -> None:
+        self._counts[canary] += 1
+        self._ratio.add(canary=canary, weight=weight)
+
+    def _feed_units(self, units: Units, fresh: Sequence[tuple[TaskRecord, Draw | None]]) -> None:
+        """Put tasks into their sessions or users, all signals of a task together."""
+        for record, draw in fresh:
+            if record.outcome is Outcome.RUNNING:
+                return
+            if draw is not None:
+                values = [track.outcome(record, inf) for track in self._tracks]
+                if Missing.LATER in values:
+                    return
+                canary, weight, key = draw
+                unit = units.place(key, canary=canary, weight=weight, started_s=record.started_s)
+                if unit is None:
+                    self._left_out["beyond the first of its session or user"] += 1
+                else:
+                    failed = record.outcome is not Outcome.COMPLETED
+                    unit.note(record.task, values, failed=failed)
+                self._close_units(units)
+            self._closed = record.number
+            for track in self._tracks:
+                track.cursor = record.number
+
+    def _close_units(self, units: Units) -> None:
+        while (unit := units.next_closed()) is not None:
+            self._count(canary=unit.canary, weight=unit.weight)
+            for track, values in zip(self._tracks, unit.values, strict=True):
+                is_split = track.signal.metric == "message.latency"
+                track.take_unit(
+                    value_of_unit(track.signal.kind, values, is_split=is_split),
+                    canary=unit.canary,
+                    weight=unit.weight,
+                    failed=unit.failed > 0,
+                    name=unit.name,
+                )
+
     def _spent(self, elapsed_s: float) -> str:
         analysis = self._analysis
-        if analysis.max_tasks and self._tasks[True] >= analysis.max_tasks:
+        if analysis.max_tasks and self._counts[True] >= analysis.max_tasks:
             return f"the budget of {analysis.max_tasks} canary tasks is spent"
         if analysis.max_duration_s and elapsed_s >= analysis.max_duration_s:
             return f"the budget of {analysis.max_duration_s:g} s is spent"
         return ""
 
-    def _more(self, evidence: Evidence) -> tuple[str, float | None]:
-        """Return the required signal that needs most tasks, and how many; None if none would do."""
-        target = log(safe_threshold(self._analysis, evidence))
-        name, most = "", 0.0
-        for signal, series, _ in self._series:
-            if not signal.required or signal.dry_run:
-                continue
-            tasks = series.tasks_to_safe(target)
-            if tasks is None:
-                return signal.name, None
-            if tasks > most:
-                name, most = signal.name, tasks
-        return name, most
 
-    def _rule(
-        self,
-        shown: Sequence[SignalEvidence],
-        facts: Sequence[HardFact],
-        evidence: Evidence,
-        spent: str,
-    ) -> tuple[Ruling, str, str]:
-        """Return ruling, reason, and the name of the signal that decided, if one did."""
-        dry = {signal.name for signal in self._analysis.signals if signal.dry_run}
-        deciding = [one for one in shown if one.name not in dry]
-        if facts:
-            return Ruling.HARM, facts[0].sentence, ""
-        worst = max(deciding, key=lambda one: one.e_harm / one.harm_at, default=None)
-        if worst and worst.ruling is Ruling.HARM:
-            return Ruling.HARM, headline(worst), worst.name
-        near = worst if worst and worst.e_harm > NEAR_HARM * worst.harm_at else None
-        required = [one for one in deciding if one.required]
-        weakest = min(required, key=lambda one: one.e_safe / one.safe_at, default=None)
-        canary = self._tasks[True]
-        shown_safe = canary > 0 and all(one.ruling is Ruling.SAFE for one in required)
-        lacking = self._analysis.min_tasks - canary
-        over = next((one for one in deciding if not one.required and self._is_over(one)), None)
-        if shown_safe and not near and not over and lacking <= 0:
-            if weakest is None:
-                return Ruling.SAFE, f"safe: no signal is required, {canary} canary tasks closed", ""
-            return Ruling.SAFE, headline(weakest), weakest.name
-        barrier = near or over
-        held_by = barrier or weakest
-        held = held_by.sentence if held_by else ""
-        if spent:
-            reason = f"unsure: {spent}; {held}" if held else f"unsure: {spent}"
-            return Ruling.UNSURE, reason, held_by.name if held_by else ""
-        absent = self._absent(deciding)
-        if absent:
-            return Ruling.NO_DATA, f"no data: no task of {absent} has closed yet", ""
-        if barrier and (near or shown_safe):
-            why = "this near to harm" if near else "over a limit"
-            return Ruling.CONTINUE, f"no promotion {why}; {held}", barrier.name
-        if shown_safe:
-            return Ruling.CONTINUE, f"needs {lacking} more canary tasks", ""
-        return self._forecast(shown, evidence)
-
-    def _forecast(
-        self, shown: Sequence[SignalEvidence], evidence: Evidence
-    ) -> tuple[Ruling, str, str]:
-        """Say how many more tasks are needed, if that can be said."""
-        name, more = self._more(evidence)
-        words = next((one.sentence for one in shown if one.name == name), "")
-        if more is None or more > FORESEEABLE_TASKS:
-            return Ruling.CONTINUE, f"cannot say yet how many more tasks are needed; {words}", name
-        return Ruling.CONTINUE, f"needs about {about(more)} more tasks; {words}", name
-
-    def _is_over(self, evidence: SignalEvidence) -> bool:
-        """Say whether a signal that promotion does not wait for stands beyond its limit.
-
-        It need not be shown safe, but nobody should be promoted who is seen to be over.
-        """
-        signal = next(one for one in self._analysis.signals if one.name == evidence.name)
-        value = evidence.difference if signal.compare == "baseline" else evidence.canary
-        if value is None:
-            return False
-        is_share_kept = signal.metric == "task.completed"
-        return value < evidence.limit if is_share_kept else value > evidence.limit
-
-    def _absent(self, deciding: Sequence[SignalEvidence]) -> str:
-        """Name the arm that has no closed task although a signal needs it."""
-        if not self._tasks[True]:
-            return "the canary" if self._tasks[False] else "either arm"
-        compared = {one.name for one, series, _ in self._series if series.compares}
-        for one in deciding:
-            if one.name in compared and not one.tasks_baseline:
-                return "the baseline"
-            if one.name in compared and not one.tasks_canary:
-                return "the canary"
-        return ""
-
-    def _examples(self, witness: str) -> tuple[str, ...]:
-        for signal, _, examples in self._series:
-            if signal.name == witness:
-                return examples.names()
-        return ()
-
-
-class _Examples:
-    """The last few bad tasks of each arm."""
-
-    __slots__ = ("_tasks",)
-
-    def __init__(self) -> None:
-        self._tasks = {arm: deque[str](maxlen=most) for arm, most in EXAMPLES.items()}
-
-    def note(self, task: str, *, canary: bool) -> None:
-        self._tasks[canary].append(task)
-
-    def names(self) -> tuple[str, ...]:
-        return (*self._tasks[True], *self._tasks[False])
-
-    def to_json(self) -> dict[str, list[str]]:
-        return {"canary": list(self._tasks[True]), "baseline": list(self._tasks[False])}
-
-    def load(self, data: dict[str, list[str]]) -> None:
-        self._tasks[True].extend(data["canary"])
-        self._tasks[False].extend(data["baseline"])
-
-
-def _build(signal: Signal) -> Series:
-    """Return the engine for a signal."""
-    if signal.compare == "absolute":
-        return AbsoluteSeries(signal)
-    if signal.metric == "task.latency":
-        return ExceedanceSeries(
-            quantile=signal.level, tolerate=signal.tolerate, harm_margin=signal.harm_margin
-        )
-    return BernoulliSeries(tolerate=signal.tolerate, harm_margin=signal.harm_margin)
-
-
-def _identity(signal: Signal) -> list[Any]:
-    """Return all of a signal that its evidence depends on."""
-    return [
-        signal.name,
-        signal.metric,
-        signal.compare,
-        signal.tolerate,
-        signal.harm_margin,
-        signal.level,
-        signal.limit,
-    ]
+def _examples(shown: Sequence[SignalEvidence], witness: str) -> tuple[str, ...]:
+    for one in shown:
+        if one.name == witness:
+            return (*one.examples_canary, *one.examples_baseline)
+    return ()

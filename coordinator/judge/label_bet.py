@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from math import exp, log
 from typing import Any
 
+from rolewise.coordinator.judge.mixture import log_mean_exp
 from rolewise.coordinator.judge.projection import (
     BASELINE_BAD,
     BASELINE_GOOD,
@@ -23,6 +23,7 @@ from rolewise.coordinator.judge.projection import (
     information,
     log_factors,
 )
+from rolewise.coordinator.judge.restarts import Restarts
 
 RATE_FLOOR = 1e-4  # an estimate of exactly 0 or 1 would bet everything on it
 REFRESH_TASKS, REFRESH_GROWTH = 10, 1.05
@@ -32,12 +33,6 @@ CANARY_PRIOR = 100.0  # pseudo-tasks that draw the canary's estimate to that of 
 
 Alternatives = Callable[[float], Sequence[float]]
 """Baseline's bad rate -> the canary's bad rates that are worth a bet."""
-
-
-def log_mean_exp(logs: Sequence[float], shares: Sequence[float]) -> float:
-    """Return the logarithm of the mean of exponentials, safe for any size of them."""
-    top = max(logs)
-    return top + log(sum(share * exp(one - top) for one, share in zip(logs, shares, strict=True)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +46,7 @@ class Bet:
         prior_bad: Pseudo-counts for the baseline's rate.
         prior_good: Likewise; their sum is how many tasks the prior counts for.
         likely: Which alternative is that of the usual canary; forecasts lean on it.
+        restarts: Part of the first coin is kept for harm that begins late.
     """
 
     null: Null
@@ -59,6 +55,7 @@ class Bet:
     prior_bad: float = 1.0
     prior_good: float = 19.0
     likely: int = 0
+    restarts: bool = False
 
     def baseline_rate(self, bad: int, good: int) -> float:
         """Return the baseline's bad rate, drawn to the prior and away from 0 and 1."""
@@ -77,6 +74,7 @@ class LabelBet:
         "_logs",
         "_next",
         "_rate",
+        "_restarts",
         "_seen",
         "_weight",
     )
@@ -91,6 +89,7 @@ class LabelBet:
         self._cells = [0, 0, 0, 0]  # counts since
         self._logs = [0.0] * len(bet.shares)
         self._factors = [NEUTRAL] * len(bet.shares)
+        self._restarts = Restarts() if bet.restarts else None
 
     def add(self, *, canary: bool, weight: float, bad: bool) -> None:
         """Count one task, in start order; `weight` is the canary's probability at its draw."""
@@ -108,6 +107,8 @@ class LabelBet:
         self._logs = self._products()
         self._folded = self._totals()
         self._cells = [0, 0, 0, 0]
+        if self._restarts is not None:
+            self._restarts.note(self._logs, units=self._seen, changed=weight != self._weight)
         if self._seen >= self._next:
             self._next = max(self._seen + REFRESH_TASKS, int(REFRESH_GROWTH * self._seen))
         self._weight = weight
@@ -124,7 +125,10 @@ class LabelBet:
     @property
     def log_e(self) -> float:
         """Logarithm of the evidence against the null."""
-        return log_mean_exp(self._products(), self._bet.shares)
+        products = self._products()
+        if self._restarts is None:
+            return log_mean_exp(products, self._bet.shares)
+        return self._restarts.log_e(products, self._bet.shares)
 
     def tasks_to(self, log_threshold: float) -> float | None:
         """Guess how many more tasks bring the evidence to a threshold, at the current weight.
@@ -152,6 +156,7 @@ class LabelBet:
             "folded": list(self._folded),
             "cells": list(self._cells),
             "logs": list(self._logs),
+            "restarts": None if self._restarts is None else self._restarts.to_json(),
         }
 
     def load(self, data: dict[str, Any]) -> None:
@@ -160,6 +165,8 @@ class LabelBet:
         self._folded, self._cells = list(data["folded"]), list(data["cells"])
         self._logs = list(data["logs"])
         self._seen = sum(self._totals())
+        if self._restarts is not None:
+            self._restarts.load(data["restarts"])
         if self._weight:
             self._set_factors()
 

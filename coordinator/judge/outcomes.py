@@ -1,35 +1,115 @@
-"""What a closed task is worth to a signal, always oriented so that large is bad.
+"""What a task is worth to a signal, always oriented so that large is bad.
 
 A failed task's latency is the time it took. It is not taken for endless, because a fleet that
 fails more than 5 % of its tasks would then have no 95th percentile to compare and could never be
 promoted; that a canary fails fast is for completion to find. Where the analysis has no completion
 signal, nothing else would find it, so there a failure is endless.
+
+A failed task has the worst score. What was not measured is `Missing`, never 0: such a task is left
+out of that signal, and counted as left out.
 """
 
 from __future__ import annotations
 
-from math import inf
+import hashlib
+from enum import Enum
+from math import inf, isnan
 
-from rolewise.coordinator.judge.analysis import Metric
+from rolewise.coordinator.judge.analysis import Signal
+from rolewise.coordinator.judge.metrics import Kind
+from rolewise.coordinator.judge.series import Value
 from rolewise.fleet.task import Outcome, TaskRecord
 
+WORST_SCORE = 1.0
+_HASH_RANGE = 2.0**64
 
-def outcome_of(metric: Metric, record: TaskRecord, *, failure_is_endless: bool) -> float:
-    """Return 1 for a bad task and 0 for a good one; for latency, seconds.
+
+class Missing(Enum):
+    """Why a task has no value; the words are for people."""
+
+    LATER = "not known yet"
+    UNMEASURED = "not measured"
+    NO_MESSAGE = "no message to the role"
+    UNSAMPLED = "not in the sample"
+    UNSCORED = "could not be scored"
+    PARTIAL = "telemetry lost"
+
+
+def is_sampled(signal: Signal, task: str) -> bool:
+    """Say whether a task is scored: a coin that knows nothing of its arm, the same everywhere."""
+    if signal.sample >= 1.0:
+        return True
+    key = f"{signal.score}/{task}".encode()
+    draw = int.from_bytes(hashlib.blake2b(key, digest_size=8).digest(), "little")
+    return draw < signal.sample * _HASH_RANGE
+
+
+def outcome_of(
+    signal: Signal, record: TaskRecord, *, role: str, failure_is_endless: bool = False
+) -> Value | Missing:
+    """Return 1 for a bad task and 0 for a good one; seconds; an amount; 1 minus a score.
 
     Args:
-        metric: What the signal measures.
-        record: A task that has ended. One that timed out has an endless latency.
-        failure_is_endless: Treat a failure as one that timed out.
+        signal: What is measured.
+        record: A task that has ended.
+        role: The role on trial.
+        failure_is_endless: Treat a failure's latency as that of a task that timed out.
     """
-    match metric:
+    match signal.metric:
         case "task.completed":
             return 0.0 if record.outcome is Outcome.COMPLETED else 1.0
-        case "tool.error":
-            return 1.0 if record.tool_errors else 0.0
         case "task.latency":
             if record.outcome is Outcome.TIMED_OUT or record.latency_s is None:
                 return inf
             if record.outcome is Outcome.FAILED and failure_is_endless:
                 return inf
             return record.latency_s
+        case "score":
+            return _score(signal, record)
+        case _:
+            return Missing.PARTIAL if record.partial else _telemetry(signal, record, role)
+
+
+def _telemetry(signal: Signal, record: TaskRecord, role: str) -> Value | Missing:
+    """Return what the recorders noted; a gap in their notes makes it a lower bound only."""
+    amount: float | None
+    match signal.metric:
+        case "tool.error":
+            return 1.0 if record.tool_errors else 0.0
+        case "task.looping":
+            return 1.0 if record.flags else 0.0
+        case "message.latency":
+            return record.message_latency_s.get(role) or Missing.NO_MESSAGE
+        case "gen_ai.tokens":
+            noted = (record.input_tokens, record.output_tokens)
+            known = [tokens for tokens in noted if tokens is not None]
+            amount = float(sum(known)) if known else None
+        case "task.cost":
+            amount = record.cost_usd
+        case "task.cpu":
+            amount = record.cpu_s
+        case _:
+            amount = record.memory_bytes.get(role)
+    if amount is not None:
+        return float(amount)
+    # A task that failed before it spent anything has spent nothing; see `means` for what follows.
+    return 0.0 if record.outcome is not Outcome.COMPLETED else Missing.UNMEASURED
+
+
+def _score(signal: Signal, record: TaskRecord) -> Value | Missing:
+    if signal.scorer and not is_sampled(signal, record.task):
+        return Missing.UNSAMPLED
+    if record.outcome is not Outcome.COMPLETED:
+        return WORST_SCORE
+    value = record.scores.get(signal.score)
+    if value is None:
+        return Missing.LATER if signal.scorer else Missing.UNMEASURED
+    if isnan(value):
+        return Missing.UNSCORED
+    value = min(1.0, max(0.0, value))
+    return 1.0 - value if signal.is_higher_better else value
+
+
+def settles_early(signal: Signal) -> bool:
+    """Say whether a task that runs for long enough is known to be endless for this signal."""
+    return signal.kind is Kind.LATENCY and signal.metric == "task.latency"

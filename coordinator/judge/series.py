@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from math import ceil
 from typing import Any, Protocol
 
 
@@ -33,20 +31,35 @@ class Reading:
     note: str = ""
 
 
+Value = float | tuple[float, ...]
+"""What a task is worth to a signal, oriented so that large is bad; messages give several."""
+
+
 class Series(Protocol):
     """One engine with its running state. `add` is cheap; `read` works when it is asked."""
 
     compares: bool
     """It holds the canary against the baseline, so that it needs tasks of both."""
 
-    def add(self, *, canary: bool, weight: float, value: float) -> bool:
+    @property
+    def settled_after(self) -> float:
+        """Age in seconds at which a task that still runs is as good as endless; infinite: none."""
+        ...
+
+    def add(self, *, canary: bool, weight: float, value: Value, failed: bool = False) -> bool:
         """Count a task, in start order, and tell whether its outcome is a bad one.
 
         Args:
             canary: Its arm.
             weight: Probability of the canary arm at its draw; 0 and 1 teach a comparison nothing.
-            value: Its outcome, oriented so that large is bad.
+            value: Its outcome.
+            failed: It did not complete, so that an amount may be less than the task would have
+                taken.
         """
+        ...
+
+    def levels(self) -> tuple[float, float]:
+        """Return the logarithms of the evidence of harm and of safety; cheaper than `read`."""
         ...
 
     def read(self) -> Reading:
@@ -64,9 +77,3 @@ class Series(Protocol):
     def load(self, data: dict[str, Any]) -> None:
         """Take over what `to_json` returned, in a series that is new."""
         ...
-
-
-def quantile_of(values: Sequence[float], quantile: float) -> float:
-    """Return the smallest value that at least this share of the values does not exceed."""
-    ordered = sorted(values)
-    return ordered[max(0, ceil(quantile * len(ordered)) - 1)]

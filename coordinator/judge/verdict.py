@@ -25,18 +25,24 @@ class Ruling(StrEnum):
 class SignalEvidence:
     """One signal's figures, as people read them: completion as the share of completed tasks.
 
-    Shares are between 0 and 1 and their difference too; a latency is in seconds and its difference
-    relative, as in `Signal.tolerate`. With `compare: absolute` the difference is to the limit.
+    Shares and scores are between 0 and 1 and their difference too; a latency is in seconds, an
+    amount in its unit, and their difference relative, as in `Signal.tolerate`. With
+    `compare: absolute` the difference is to the limit.
 
     Attributes:
+        metric: What is measured.
         baseline: Estimate for the baseline arm, standardised over weights; None without a closed
             task, and for a latency that never ends.
         canary: Estimate for the canary arm.
         difference: Canary minus baseline.
-        interval: Anytime-valid interval of the difference; None until there is one.
+        interval: Anytime-valid interval of the difference; None until there is one. An end
+            without a bound is -1 or infinite.
         limit: The difference (or absolute value) that is tolerated; below 0 for completion.
         e_harm: Evidence of harm, 1e12 at most; the threshold is `harm_at`.
         e_safe: Evidence of non-inferiority; the threshold is `safe_at`.
+        tasks_needed: Of both arms, until it is safe, as it looks now; None if that cannot be said.
+        left_out: Why and how many tasks of the trial did not count here.
+        examples_baseline: Ids of the newest bad tasks; likewise `examples_canary`.
         sentence: All of it in one sentence for people.
     """
 
@@ -55,6 +61,11 @@ class SignalEvidence:
     tasks_canary: int
     required: bool = True
     sentence: str = ""
+    metric: str = ""
+    tasks_needed: int | None = None
+    left_out: tuple[tuple[str, int], ...] = ()
+    examples_baseline: tuple[str, ...] = ()
+    examples_canary: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +92,9 @@ class Verdict:
         tasks_baseline: Closed tasks counted in the baseline arm.
         tasks_canary: Closed tasks counted in the canary arm.
         examples: A few task ids that show it, canary first.
+        watermark: Number of the last task up to which all have ended and were looked at.
+        left_out: Why and how many tasks did not count at all.
+        is_overdue: It is `NO_DATA`, and has been for longer than the analysis allows.
     """
 
     ruling: Ruling
@@ -90,3 +104,6 @@ class Verdict:
     tasks_baseline: int = 0
     tasks_canary: int = 0
     examples: tuple[str, ...] = ()
+    watermark: int = 0
+    left_out: tuple[tuple[str, int], ...] = ()
+    is_overdue: bool = False

@@ -31,9 +31,10 @@ class TaskView(View):
     """Requests and events sent for it."""
     tool_calls: int
     tool_errors: int
-    input_tokens: int
-    output_tokens: int
-    cost_usd: float
+    input_tokens: int | None
+    """Null where no agent noted any usage; so are the next two."""
+    output_tokens: int | None
+    cost_usd: float | None
     scores: NumberByName
     partial: bool
     """Some of its telemetry was lost: the sums are lower bounds."""

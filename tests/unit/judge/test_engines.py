@@ -10,10 +10,10 @@ import pytest
 from rolewise.coordinator.judge.absolute import AbsoluteSeries, log_higher, log_lower
 from rolewise.coordinator.judge.analysis import Analysis, Signal, harm_threshold, safe_threshold
 from rolewise.coordinator.judge.bernoulli import BernoulliSeries
-from rolewise.coordinator.judge.exceedance import ExceedanceSeries
 from rolewise.coordinator.judge.interval import rate_interval, standard_rates
+from rolewise.coordinator.judge.latency import LatencySeries
 from rolewise.coordinator.judge.planning import tasks_needed
-from rolewise.coordinator.judge.sentences import about, seconds
+from rolewise.coordinator.judge.quantities import about, seconds
 
 COMPLETION = Signal(name="completion", metric="task.completed", tolerate=0.02)
 TOOLS = Signal(name="tools", metric="tool.error")
@@ -61,7 +61,7 @@ def test_an_absolute_series_counts_the_canary_alone():
 
 def a_latency_series(count, *, slow=1.0, seed=3, draw=None, tolerate=0.25, quantile=0.95):
     rng = random.Random(seed)
-    series = ExceedanceSeries(quantile=quantile, tolerate=tolerate)
+    series = LatencySeries(quantile=quantile, tolerate=tolerate)
     for _ in range(count):
         canary = rng.random() < 0.5
         value = (draw or (lambda r: r.lognormvariate(0.0, 0.8)))(rng) * (slow if canary else 1.0)
@@ -81,7 +81,7 @@ def test_an_equally_fast_canary_is_seldom_accused_or_promoted_without_room():
     alarms, runs = [0, 0], 60
     for seed in range(runs):
         rng = random.Random(seed)
-        series = ExceedanceSeries(quantile=0.9, tolerate=0.0)
+        series = LatencySeries(quantile=0.9, tolerate=0.0)
         tops = [0.0, 0.0]
         for number in range(1500):
             canary = rng.random() < 0.3
@@ -125,7 +125,7 @@ def test_the_mark_waits_for_enough_of_the_baseline():
 def test_latency_state_with_endless_values_is_strict_json():
     series = a_latency_series(700, draw=lambda rng: inf if rng.random() < 0.02 else rng.random())
     stored = json.loads(json.dumps(series.to_json(), allow_nan=False))
-    again = ExceedanceSeries(quantile=0.95, tolerate=0.25)
+    again = LatencySeries(quantile=0.95, tolerate=0.25)
     again.load(stored)
     assert again.read() == series.read()
     assert again.to_json() == stored
@@ -181,20 +181,20 @@ def test_thresholds_share_alpha_between_deciding_signals():
 def test_planning_follows_the_bound():
     analysis = Analysis(signals=(COMPLETION,))
     # 2.4 times the table's 4301 and 2892 tasks
-    assert tasks_needed(analysis, weight=25) == pytest.approx(2.4 * 4301, rel=1e-3)
-    assert tasks_needed(analysis, weight=50) == pytest.approx(2.4 * 2892, rel=1e-3)
-    assert tasks_needed(analysis, weight=50, evidence="gate") < 2000
+    assert tasks_needed(analysis, weight=25).tasks == pytest.approx(2.4 * 4301, rel=1e-3)
+    assert tasks_needed(analysis, weight=50).tasks == pytest.approx(2.4 * 2892, rel=1e-3)
+    assert tasks_needed(analysis, weight=50, evidence="gate").tasks < 2000
     with_latency = Analysis(signals=(COMPLETION, P95))
-    assert tasks_needed(with_latency, weight=50) >= tasks_needed(analysis, weight=50)
+    assert tasks_needed(with_latency, weight=50).tasks >= tasks_needed(analysis, weight=50).tasks
     slo = Signal(name="slo", metric="tool.error", compare="absolute", limit=0.2)
-    assert 0 < tasks_needed(Analysis(signals=(slo,)), weight=50) < 500
+    assert 0 < tasks_needed(Analysis(signals=(slo,)), weight=50).tasks < 500
 
 
 def test_planning_says_when_no_number_is_enough():
     never = Signal(name="completion", metric="task.completed", tolerate=0.0)
-    assert tasks_needed(Analysis(signals=(never,)), weight=50) is None
+    assert tasks_needed(Analysis(signals=(never,)), weight=50).tasks is None
     optional = Signal(name="c", metric="task.completed", tolerate=0.0, required=False)
-    assert tasks_needed(Analysis(signals=(optional,), min_tasks=100), weight=50) == 200
+    assert tasks_needed(Analysis(signals=(optional,), min_tasks=100), weight=50).tasks == 200
 
 
 @pytest.mark.parametrize(

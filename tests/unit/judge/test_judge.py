@@ -21,8 +21,7 @@ CYCLE = HardFact(kind="deadlock", sentence="negotiator@v3 and supplier@v1 wait f
 
 def a_judge(records=(), analysis=ANALYSIS):
     judge = Judge(analysis, role=ROLE, salt=SALT)
-    for record in records:
-        judge.add(record)
+    judge.feed(list(records))
     return judge
 
 
@@ -86,7 +85,7 @@ def test_no_promotion_near_harm_even_through_a_gate():
     analysis = Analysis(signals=(Signal(name="tools", metric="tool.error", tolerate=0.4),))
     judge = Judge(analysis, role=ROLE, salt=SALT)
     for record in some_records(4000, errs=(0.05, 0.15), seed=5):
-        judge.add(record)
+        judge.feed([record])
         verdict = judge.verdict(evidence="gate") if record.number % 5 == 0 else None
         if verdict and verdict.signals[0].e_harm > verdict.signals[0].harm_at / 3:
             break
@@ -126,7 +125,7 @@ def test_a_dead_canary_is_found_in_some_tasks():
     judge = a_judge()
     for number in range(1, 100):
         outcome = Outcome.TIMED_OUT if number % 2 else Outcome.COMPLETED
-        judge.add(a_record(number, canary=number % 2 == 1, outcome=outcome, latency_s=None))
+        judge.feed([a_record(number, canary=number % 2 == 1, outcome=outcome, latency_s=None)])
         if judge.verdict().ruling is Ruling.HARM:
             break
     assert number < 40
@@ -210,12 +209,12 @@ def test_a_quick_failure_is_endless_only_where_nothing_else_would_see_it():
 
 def test_tasks_of_other_trials_and_repeats_do_not_count():
     judge = a_judge([a_record(1, canary=True)])
-    assert judge.add(a_record(1, canary=True)) is False
-    assert judge.add(TaskRecord(task="x", number=2, table=1, outcome=Outcome.COMPLETED)) is False
+    judge.feed([a_record(1, canary=True)])
+    judge.feed([TaskRecord(task="x", number=2, table=1, outcome=Outcome.COMPLETED)])
     assert judge.verdict().tasks_canary == 1
     assert judge.last_number == 2
-    with pytest.raises(ValueError, match="t3 is still running"):
-        judge.add(a_record(3, canary=True, outcome=Outcome.RUNNING))
+    judge.feed([a_record(3, canary=True, outcome=Outcome.RUNNING, latency_s=None)])
+    assert (judge.verdict().tasks_canary, judge.last_number) == (1, 2)
 
 
 @pytest.mark.parametrize("weight", [0.0, 100.0])
@@ -223,7 +222,7 @@ def test_tasks_without_a_draw_teach_a_comparison_nothing(weight):
     judge = a_judge(some_records(300))
     before = judge.verdict()
     for number in range(301, 500):
-        judge.add(a_record(number, canary=weight > 0, weight=weight, outcome=Outcome.FAILED))
+        judge.feed([a_record(number, canary=weight > 0, weight=weight, outcome=Outcome.FAILED)])
     assert judge.verdict().signals == before.signals
 
 
@@ -232,7 +231,7 @@ def test_drift_while_the_weight_rises_accuses_nobody():
     start = 1
     for weight, rate in ((5.0, 0.98), (25.0, 0.9), (50.0, 0.8)):
         for record in some_records(1500, weight=weight, first=start, completes=(rate, rate)):
-            judge.add(record)
+            judge.feed([record])
         start += 1500
     evidence = by_name(judge.verdict())["completion"]
     assert evidence.ruling is not Ruling.HARM
@@ -256,8 +255,8 @@ def test_a_resumed_judge_equals_an_uninterrupted_one(seed, cut, count):
             part.verdict()  # reading changes nothing
             stored = json.dumps(part.to_json(), allow_nan=False)
             part = Judge.from_json(json.loads(stored), analysis=ALL)
-        whole.add(record)
-        part.add(record)
+        whole.feed([record])
+        part.feed([record])
     assert part.to_json() == whole.to_json()
     assert part.verdict() == whole.verdict()
 
@@ -287,7 +286,7 @@ def test_nothing_is_safe_while_the_canary_is_seen_to_be_over_the_limit():
         seconds = 1.0
         if number > 600:
             seconds = 1.05 if not canary else 50.0 if number % 20 < 12 else 1.1
-        judge.add(a_record(number, canary=canary, latency_s=seconds))
+        judge.feed([a_record(number, canary=canary, latency_s=seconds)])
         if number > 3000 and number % 200 == 0:
             rulings.append(judge.verdict().ruling)
     assert judge.verdict().signals[0].difference > forgiving.tolerate

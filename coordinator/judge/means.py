@@ -1,0 +1,254 @@
+"""Engine for means: scores between 0 and 1, and amounts with a heavy tail such as tokens.
+
+An amount is compared up to a cap: a mean without a bound can be tested only by assuming what its
+tail is like. The cap is the budget that is enforced, or the baseline's 99th percentile as it was
+before the units that are compared; what lies above it is watched by a second bet, on how often each
+arm exceeds it. A failed task counts for what it spent, but for no less than the baseline's mean: a
+crash is not cheap.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rolewise.coordinator.judge.arm_means import ArmMeans
+from rolewise.coordinator.judge.bernoulli import harm_bet
+from rolewise.coordinator.judge.label_bet import LabelBet
+from rolewise.coordinator.judge.linear_bet import (
+    Block,
+    LinearBet,
+    Numbers,
+    Rows,
+    growth,
+    log_factors,
+    one_row,
+)
+from rolewise.coordinator.judge.mean_grid import grid_interval, grid_rows
+from rolewise.coordinator.judge.mixture import log_mean_exp
+from rolewise.coordinator.judge.reference import LEAST_UNITS, Sample
+from rolewise.coordinator.judge.series import Reading, Value
+
+CAP_QUANTILE = 0.99
+PRIOR_UNITS = 20.0
+PRIOR_SHARE = 0.2  # of the largest value: what the baseline's mean is taken for at first
+LEAST_BLOCK, BLOCK_GROWTH, MOST_BLOCK = 10, 0.05, 512
+HARM_SHARES = (0.75, 0.25)  # of the mean and of what its cap hides
+OVER_GROWTH = 1.6  # mean number of units over what the best single stake would need
+CANARY_PRIOR = 100.0  # pseudo-units that draw the canary's estimate to the baseline's
+
+
+class MeanSeries:
+    """The canary's mean against the baseline's.
+
+    Args:
+        is_relative: The values are amounts, and differences relative; else they lie in [0, 1].
+        tolerate: What the canary's mean may be above the baseline's and still be safe.
+        harm_margin: What it must be above, beyond doubt, to be harm.
+        cap: Largest amount that counts; None: set by the baseline. 1 for scores.
+    """
+
+    __slots__ = (
+        "_bets",
+        "_block",
+        "_is_relative",
+        "_means",
+        "_middle",
+        "_prior",
+        "_sample",
+        "_tail",
+        "_tolerate",
+        "_top",
+        "_total",
+        "_wants_cap",
+        "compares",
+        "settled_after",
+    )
+
+    def __init__(
+        self,
+        *,
+        is_relative: bool,
+        tolerate: float,
+        harm_margin: float = 0.0,
+        cap: float | None = None,
+    ) -> None:
+        self.compares = True
+        self.settled_after = float("inf")
+        self._is_relative = is_relative
+        self._tolerate = tolerate
+        self._bets = tuple(
+            LinearBet(rows, restarts=index == 0)
+            for index, rows in enumerate(
+                (
+                    _null(harm_margin, is_relative=is_relative, harm=True),
+                    _null(tolerate, is_relative=is_relative, harm=False),
+                    grid_rows(is_relative=is_relative),
+                )
+            )
+        )
+        self._top = 1.0 if not is_relative else (cap or 0.0)
+        self._wants_cap = is_relative and cap is None
+        self._tail = LabelBet(harm_bet(prior_bad=1.0, prior_good=99.0)) if is_relative else None
+        self._sample = Sample()
+        self._block = Block()
+        self._means = ArmMeans()
+        self._prior = self._middle = PRIOR_SHARE * self._top
+        self._total = [0.0, 0.0]  # units of the baseline and the sum of their values
+
+    def add(self, *, canary: bool, weight: float, value: Value, failed: bool = False) -> bool:
+        """Count a unit."""
+        assert not isinstance(value, tuple)  # noqa: S101 (only message latencies are)
+        if not 0.0 < weight < 1.0:
+            return False
+        if weight != self._block.weight or not self._top:
+            self._begin_weight(weight)
+        if not canary and self._is_relative:
+            self._sample.add(value)
+        if not self._top:
+            return False
+        if failed and self._is_relative:
+            value = max(value, self._middle)
+        if self._tail is not None:
+            self._tail.add(canary=canary, weight=weight, bad=value > self._top)
+        capped = min(value, self._top)
+        self._block.add(capped, canary=canary)
+        self._means.add(weight, capped, canary=canary)
+        if not canary:
+            self._total[0] += 1.0
+            self._total[1] += capped
+        if len(self._block) >= self._block_limit:
+            self._multiply(changed=False)
+        return value > self._middle
+
+    def levels(self) -> tuple[float, float]:
+        """See `Series`."""
+        harm, safe = (float(bet.log_e(self._pending(bet.rows))[0]) for bet in self._bets[:2])
+        if self._tail is not None:
+            harm = log_mean_exp((harm, self._tail.log_e), HARM_SHARES)
+        return harm, safe
+
+    def read(self) -> Reading:
+        """Return capped means; the difference is relative for amounts."""
+        means = self._means.means()
+        baseline, canary = means or (None, None)
+        difference = None
+        if means is not None:
+            shift = means[1] - means[0]
+            relative = shift / means[0] if means[0] else None
+            difference = relative if self._is_relative else shift
+        grid = self._bets[2]
+        interval = grid_interval(
+            grid.log_e(self._pending(grid.rows)), is_relative=self._is_relative
+        )
+        log_harm, log_safe = self.levels()
+        tasks = self._means.counts
+        return Reading(
+            baseline=baseline,
+            canary=canary,
+            difference=difference,
+            interval=interval,
+            log_harm=log_harm,
+            log_safe=log_safe,
+            tasks_baseline=tasks[0],
+            tasks_canary=tasks[1],
+            note=self._note(),
+        )
+
+    def tasks_to_safe(self, log_threshold: float) -> float | None:
+        """Guess how many more units show it safe."""
+        weight = self._block.weight
+        means = self._means.means()
+        if not weight:
+            return None
+        missing = log_threshold - self.levels()[1]
+        if missing <= 0.0:
+            return 0.0
+        if means is None:
+            return None
+        baseline, count = means[0], self._means.counts[1]
+        canary = (means[1] * count + baseline * CANARY_PRIOR) / (count + CANARY_PRIOR)
+        if self._is_relative:
+            margin = baseline - canary / (1.0 + self._tolerate)
+        else:
+            margin = baseline + self._tolerate - canary
+        gain = growth(margin, self._means.spread(), weight) if margin > 0.0 else 0.0
+        return OVER_GROWTH * missing / gain if gain > 0.0 else None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the state."""
+        return {
+            "bets": [bet.to_json() for bet in self._bets],
+            "tail": None if self._tail is None else self._tail.to_json(),
+            "sample": self._sample.to_json(),
+            "block": self._block.to_json(),
+            "means": self._means.to_json(),
+            "middle": self._middle,
+            "prior": self._prior,
+            "top": self._top,
+            "total": list(self._total),
+        }
+
+    def load(self, data: dict[str, Any]) -> None:
+        """Take over the state."""
+        for bet, stored in zip(self._bets, data["bets"], strict=True):
+            bet.load(stored)
+        if self._tail is not None:
+            self._tail.load(data["tail"])
+        self._sample.load(data["sample"])
+        self._block.load(data["block"])
+        self._means.load(data["means"])
+        self._middle, self._prior, self._top = data["middle"], data["prior"], data["top"]
+        self._total = list(data["total"])
+
+    @property
+    def _block_limit(self) -> int:
+        units = sum(self._means.counts)
+        return int(min(MOST_BLOCK, max(LEAST_BLOCK, BLOCK_GROWTH * units)))
+
+    def _begin_weight(self, weight: float) -> None:
+        """Close the block, and set the cap for the units to come, if there are enough values."""
+        changed = weight != self._block.weight
+        if changed:
+            self._multiply(changed=True)
+            self._block.weight = weight
+        if self._wants_cap and len(self._sample) >= LEAST_UNITS:
+            self._top = self._sample.quantile(CAP_QUANTILE)
+            if not self._total[0]:
+                self._prior = self._middle = self._sample.mean(self._top)
+
+    def _multiply(self, *, changed: bool) -> None:
+        """Multiply the block's factors in, and look at the baseline's mean for the next ones."""
+        units = len(self._block)
+        for bet in self._bets:
+            logs = self._pending(bet.rows)
+            if logs is not None:
+                bet.add_block(logs, units=units, changed=changed)
+        self._block.clear()
+        count, total = self._total
+        self._middle = (total + PRIOR_UNITS * self._prior) / (count + PRIOR_UNITS)
+
+    def _pending(self, rows: Rows) -> Numbers | None:
+        if not len(self._block):
+            return None
+        values, canary = self._block.columns()
+        return log_factors(
+            rows,
+            values=values,
+            canary=canary,
+            weight=self._block.weight,
+            middle=min(self._middle, self._top),
+            top=self._top,
+        )
+
+    def _note(self) -> str:
+        if self._top:
+            return ""
+        if len(self._sample) >= LEAST_UNITS:
+            return "nothing was spent by the baseline"
+        return f"{LEAST_UNITS} tasks of the baseline set the cap, {len(self._sample)} are in"
+
+
+def _null(margin: float, *, is_relative: bool, harm: bool) -> Rows:
+    if is_relative:
+        return one_row(scale=1.0 / (1.0 + margin), harm=harm)
+    return one_row(shift=margin, harm=harm)

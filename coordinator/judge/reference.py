@@ -1,0 +1,75 @@
+"""The newest values of one arm, a thousand at most: they set marks before tasks are compared.
+
+Kept in single precision, so that the state of a signal stays small; what is compared with a mark is
+compared as it came.
+"""
+
+from __future__ import annotations
+
+import base64
+from array import array
+from collections.abc import Iterable
+from math import ceil, inf
+
+SAMPLE_UNITS = 1000
+LEAST_UNITS, MOST_LEAST_UNITS = 50, 200
+VALUES_ABOVE = 10.0  # a mark with fewer of its sample above it is hardly known
+
+
+def least_units(quantile: float) -> int:
+    """Return how many values set the mark of a quantile."""
+    return ceil(min(MOST_LEAST_UNITS, max(LEAST_UNITS, VALUES_ABOVE / (1.0 - quantile) - 1e-9)))
+
+
+def pack(values: Iterable[float]) -> str:
+    """Return values in single precision as text."""
+    return base64.b64encode(array("f", values).tobytes()).decode()
+
+
+def unpack(text: str) -> list[float]:
+    """Return what was packed."""
+    return array("f", base64.b64decode(text)).tolist()
+
+
+class Sample:
+    """A ring of values; infinite ones are allowed."""
+
+    __slots__ = ("_at", "_values")
+
+    def __init__(self) -> None:
+        self._values = array("f")
+        self._at = 0
+
+    def __len__(self) -> int:
+        """Return how many values are in."""
+        return len(self._values)
+
+    def add(self, value: float) -> None:
+        """Take a value in, for the oldest one when there are enough."""
+        if len(self._values) < SAMPLE_UNITS:
+            self._values.append(value)
+            return
+        self._values[self._at] = value
+        self._at = (self._at + 1) % SAMPLE_UNITS
+
+    def quantile(self, quantile: float) -> float:
+        """Return the smallest value that at least this share of the values does not exceed."""
+        ordered = sorted(self._values)
+        return ordered[max(0, ceil(quantile * len(ordered)) - 1)]
+
+    def mean(self, cap: float = inf) -> float:
+        """Return the mean, larger values counted as `cap`."""
+        return sum(min(value, cap) for value in self._values) / len(self._values)
+
+    def ordered(self) -> list[float]:
+        """Return the values, rising."""
+        return sorted(self._values)
+
+    def to_json(self) -> dict[str, str | int]:
+        """Return the values, packed."""
+        return {"packed": pack(self._values), "at": self._at}
+
+    def load(self, data: dict[str, str | int]) -> None:
+        """Take over what `to_json` returned."""
+        self._values = array("f", unpack(str(data["packed"])))
+        self._at = int(data["at"])
