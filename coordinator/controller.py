@@ -19,6 +19,7 @@ from rolewise.coordinator.guards import find_facts
 from rolewise.coordinator.journal import Journal
 from rolewise.coordinator.judge.judge import Judge
 from rolewise.coordinator.judge.verdict import HardFact, Verdict
+from rolewise.coordinator.judging import Judging
 from rolewise.coordinator.rollout.commands import (
     Command,
     DrainVersion,
@@ -27,9 +28,9 @@ from rolewise.coordinator.rollout.commands import (
     describe_command,
 )
 from rolewise.coordinator.rollout.requests import Acknowledge, Tick
-from rolewise.coordinator.rollout.state import Rollout, Trial, pending_commands
+from rolewise.coordinator.rollout.state import Rollout, pending_commands
 from rolewise.coordinator.store.port import Lease, LeaseLost, Store, StoreUnavailable
-from rolewise.fleet.runtime import CapacityShort, Fenced, Observation, Runtime, VersionDefinition
+from rolewise.fleet.runtime import CapacityShort, Fenced, Runtime, VersionDefinition
 from rolewise.graphs.deadlock import Deadlock, find_deadlocks
 from rolewise.graphs.snapshots import ReplicaSnapshot
 
@@ -84,9 +85,7 @@ class Controller:
         self._holder = holder
         self._tick_s = tick_s
         self._lease: Lease | None = None
-        self._cursor = 0
-        self._judge: Judge | None = None
-        self._trial: Trial | None = None
+        self._judging = Judging(store, runtime)
         self._snapshots: list[ReplicaSnapshot] = []
         self._round_at = float("-inf")
         self._published_at = float("-inf")
@@ -139,43 +138,24 @@ class Controller:
         return state
 
     async def _tick(self, state: Rollout) -> Rollout:
-        self._meet(state)
+        if await self._judging.meet(state):
+            self._snapshots, self._deadlocks = [], ()
         verdict: Verdict | None = None
         facts: tuple[HardFact, ...] = ()
-        if self._trial is not None and self._judge is not None:
-            observation = await self._observe(self._judge)
+        trial, stage, judge = state.trial, state.current_stage, self._judging.judge
+        if trial is not None and stage is not None and judge is not None:
+            observation = await self._judging.observe()
             await self._look_for_deadlocks(observation.now_s)
-            stage = state.current_stage
-            assert stage is not None  # noqa: S101 (a trial belongs to a stage)
             facts = find_facts(
-                self._trial,
+                trial,
                 stage.analysis,
                 deadlocks=self._deadlocks,
                 replicas=observation.replicas,
             )
-            verdict = self._rule(self._judge, state)
+            verdict = self._rule(judge, state)
             await self._publish(state, verdict, observation.now_s)
         request = Tick(at=self._journal.now, verdict=verdict, facts=facts)
         return await self._journal.request(state.id, request, lease=self._lease)
-
-    def _meet(self, state: Rollout) -> None:
-        """Have a judge for the trial that the state is in."""
-        if state.trial == self._trial:
-            return
-        self._trial, self._judge, self._snapshots, self._deadlocks = state.trial, None, [], ()
-        stage = state.current_stage
-        if self._trial is not None and stage is not None:
-            # The cursor stays: tasks of an earlier trial bear another salt, and a controller that
-            # has just started reads all accounts again.
-            self._judge = Judge(stage.analysis, role=self._trial.role, salt=self._trial.salt)
-
-    async def _observe(self, judge: Judge) -> Observation:
-        while True:
-            observation = await self._runtime.observe(self._cursor)
-            judge.feed(observation.closed, now_s=observation.now_s)
-            self._cursor = observation.cursor
-            if not observation.closed:
-                return observation
 
     def _rule(self, judge: Judge, state: Rollout) -> Verdict:
         since = state.judged_since
@@ -267,5 +247,5 @@ class Controller:
     async def _forget(self) -> None:
         """Let go of everything that belongs to a rollout."""
         await self._stop_carrying()
-        self._trial = self._judge = None
+        self._judging.forget()
         self._snapshots, self._deadlocks = [], ()

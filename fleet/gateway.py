@@ -2,8 +2,8 @@
 
 Each accepted task ends in exactly one of completed, failed and timed out. Its arm is drawn at the
 moment of submission and never again, and tasks are given out to the judge in the order in which
-they were submitted, closed ones only: a task that hangs holds back those behind it until its
-deadline makes it a failure. (In order of arrival, slow failures would hide behind fast ones.)
+they were submitted, also those that still run. (In order of arrival, slow failures would hide
+behind fast ones.)
 """
 
 from __future__ import annotations
@@ -21,6 +21,9 @@ from rolewise.fleet.runtime import TaskCounts
 from rolewise.fleet.task import Outcome, TaskRecord, TaskRequest
 from rolewise.graphs.interactions import Arm
 
+TASKS_AT_ONCE = 5000
+"""Accounts that are given out in one answer."""
+
 TASKS_KEPT = 50_000
 """Ended tasks whose account can still be read; older ones stay in the counts only."""
 
@@ -32,6 +35,12 @@ class _Account:
     record: TaskRecord
     ended: asyncio.Event = field(default_factory=asyncio.Event)
     ended_at: float = 0.0
+
+    def seen_at(self, settled: float) -> TaskRecord:
+        """Return the record; if it ended later than that, as running, but with its latency."""
+        if not self.ended.is_set() or self.ended_at <= settled:
+            return self.record
+        return replace(self.record, outcome=Outcome.RUNNING, result=None, error="")
 
 
 class Gateway:
@@ -122,17 +131,15 @@ class Gateway:
                 pass
         return account.record
 
-    def closed_since(self, cursor: int, *, limit: int = 5000) -> tuple[TaskRecord, ...]:
-        """Return the closed tasks behind number `cursor`, without gaps, in order."""
+    def tasks_since(self, cursor: int) -> tuple[TaskRecord, ...]:
+        """Return the tasks behind number `cursor`, without gaps, in order, `TASKS_AT_ONCE` at most.
+
+        One that has ended but not settled is given as running still.
+        """
         settled = asyncio.get_running_loop().time() - self._settle_s
-        oldest = next(iter(self._accounts), 1)
-        closed: list[TaskRecord] = []
-        for number in range(max(cursor + 1, oldest), self._submitted + 1):
-            account = self._accounts[number]
-            if not account.ended.is_set() or account.ended_at > settled or len(closed) == limit:
-                break
-            closed.append(account.record)
-        return tuple(closed)
+        first = max(cursor + 1, next(iter(self._accounts), 1))
+        last = min(self._submitted, first + TASKS_AT_ONCE - 1)
+        return tuple(self._accounts[number].seen_at(settled) for number in range(first, last + 1))
 
     def in_need_of(self, role: str, version: str) -> int:
         """Return how many running tasks would meet this version of the role."""

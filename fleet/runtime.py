@@ -16,7 +16,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Protocol
 
 from rolewise.fleet.routing.table import RoutingTable
-from rolewise.fleet.task import TaskRecord, TaskRequest
+from rolewise.fleet.task import Outcome, TaskRecord, TaskRequest
 from rolewise.graphs.snapshots import ReplicaSnapshot
 
 if TYPE_CHECKING:
@@ -113,20 +113,22 @@ class Observation:
         now_s: The fleet's clock.
         replicas: All replicas, also starting and failed ones.
         counts: The account of tasks.
-        closed: Task records that are final, in order of `number` within one call; each is
-            given once for each cursor.
-        watermark: All tasks with a smaller or equal number are closed.
-        cursor: Give it to the next `observe` to get only what closed since.
+        tasks: The tasks behind the cursor, in order of `number` and without gaps, also those
+            that still run; 5,000 at most, so ask again from where you got to.
         lost_records: Telemetry records dropped so far, over all processes.
     """
 
     now_s: float
     replicas: tuple[ReplicaStatus, ...]
     counts: TaskCounts
-    closed: tuple[TaskRecord, ...]
-    watermark: int
-    cursor: int
+    tasks: tuple[TaskRecord, ...]
     lost_records: int = 0
+
+    @property
+    def closed(self) -> tuple[TaskRecord, ...]:
+        """The tasks up to the first that still runs."""
+        running = (i for i, one in enumerate(self.tasks) if one.outcome is Outcome.RUNNING)
+        return self.tasks[: next(running, len(self.tasks))]
 
 
 class Runtime(Protocol):
@@ -177,7 +179,7 @@ class Runtime(Protocol):
         ...
 
     async def observe(self, cursor: int = 0) -> Observation:
-        """Read liveness, counts and the tasks closed since `cursor`."""
+        """Read liveness, counts and the tasks with a number behind `cursor`."""
         ...
 
     async def waits(self) -> Sequence[ReplicaSnapshot]:

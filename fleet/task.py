@@ -71,7 +71,8 @@ class TaskRecord:
     Attributes:
         number: Order of submission in the fleet, from 1, without gaps: the judge's start order.
         started_s: Fleet clock at submission.
-        latency_s: From submission to the end; None while it runs.
+        latency_s: From submission to the end; None while it runs. A running task that has one has
+            ended, but the telemetry of its last messages may still be on its way.
         error: Failure code and sentence; empty when completed.
         messages: Requests and events sent for it.
         input_tokens: Sum of what its agents noted; None where nobody noted any usage, which is

@@ -74,6 +74,19 @@ class AbsoluteSeries:
         self._weight = weight
         return bad
 
+    def add_running(self, *, canary: bool, weight: float) -> bool:
+        """Count a task of the canary that has run for longer than the limit."""
+        if canary:
+            self._bad += 1
+            self._count += 1
+            self._weight = weight
+        return canary
+
+    def learn(self, value: float, *, canary: bool) -> None:
+        """Take note of how such a task ended."""
+        if canary:
+            self._recent.add(value)
+
     def levels(self) -> tuple[float, float]:
         """See `Series`."""
         return (
@@ -95,7 +108,7 @@ class AbsoluteSeries:
                 f"{100 * canary:.1f} % took longer [{100 * bounds[0]:.1f}, {100 * bounds[1]:.1f}],"
                 f" {100 * limit:.3g} % may"
             )
-            seconds = self._recent.quantile(level)
+            seconds = self._recent.quantile(level) if len(self._recent) else inf
             canary = seconds if isfinite(seconds) else None
             difference = None if canary is None else canary - (self._signal.limit or 0.0)
             interval = None

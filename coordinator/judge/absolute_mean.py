@@ -6,7 +6,6 @@ most 1 while the mean is at most the limit; the mirrored bet shows that it is be
 
 from __future__ import annotations
 
-from math import inf
 from typing import Any
 
 import numpy as np
@@ -40,12 +39,10 @@ class AbsoluteMeanSeries:
         "_top",
         "_weight",
         "compares",
-        "settled_after",
     )
 
     def __init__(self, *, limit: float, top: float, mark: float | None = None) -> None:
         self.compares = False
-        self.settled_after = inf
         self._top = top
         self._limit = min(top * (1.0 - LEAST_LIMIT), max(top * LEAST_LIMIT, limit))
         self._mark = mark

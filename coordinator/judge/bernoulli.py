@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import partial
-from math import inf
 from typing import Any
 
 from rolewise.coordinator.judge.interval import Strata, difference_interval, standard_rates
@@ -55,11 +54,10 @@ class BernoulliSeries:
         harm_margin: What it must be above, beyond doubt, to be harm.
     """
 
-    __slots__ = ("_harm", "_safe", "_strata", "_tasks", "compares", "settled_after")
+    __slots__ = ("_harm", "_safe", "_strata", "_tasks", "compares")
 
     def __init__(self, *, tolerate: float, harm_margin: float = 0.0) -> None:
         self.compares = True
-        self.settled_after = inf
         self._harm = LabelBet(harm_bet(harm_margin, restarts=True))
         self._safe = LabelBet(safe_bet(tolerate))
         self._strata = Strata(4)

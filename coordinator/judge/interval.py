@@ -10,7 +10,7 @@ while the weight rises would look like a difference.
 from __future__ import annotations
 
 from collections.abc import Callable
-from math import lgamma, log
+from math import inf, lgamma, log
 from typing import Any
 
 import numpy as np
@@ -147,7 +147,7 @@ def scale_interval(
         error: Chance that it is ever wrong.
 
     Returns:
-        None while the upper end is open; a lower end of 0 is open, too.
+        None while both ends are open. An open lower end is 0, an open upper end infinite.
     """
     limit = log(2.0 / error)
     w = weights[:, None]
@@ -160,10 +160,11 @@ def scale_interval(
         gains = _gains(cells, canary, baseline, mean, mean)
         accepted &= np.where((canary > baseline) == slower, gains, 0.0).sum(axis=0) < limit
     kept = np.flatnonzero(accepted)
-    if not len(kept) or kept[-1] == len(scales) - 1:
+    last = len(scales) - 1
+    if not len(kept) or (kept[0] == 0 and kept[-1] == last):
         return None
     low = float(scales[kept[0] - 1]) if kept[0] else 0.0
-    return low, float(scales[kept[-1] + 1])
+    return low, float(scales[kept[-1] + 1]) if kept[-1] < last else inf
 
 
 def rate_interval(

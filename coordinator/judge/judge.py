@@ -75,6 +75,12 @@ class Judge:
         """Number of the last task that every signal has done with; feeding goes on behind it."""
         return min([self._closed, *(track.cursor for track in self._tracks)])
 
+    def pass_over(self, number: int) -> None:
+        """Begin behind this task: those up to it are none of this cohort's."""
+        self._closed = number
+        for track in self._tracks:
+            track.cursor = number
+
     def feed(self, records: Sequence[TaskRecord], *, now_s: float = inf) -> None:
         """Count tasks, as far as their outcomes are final.
 
@@ -230,6 +236,8 @@ class Judge:
             if record.outcome is Outcome.RUNNING:
                 return
             self._closed = record.number
+            for track in self._tracks:
+                track.close(record)
             if draw is not None:
                 self._count(canary=draw[0], weight=draw[1])
             elif self._assignment(record) is not None:
@@ -245,7 +253,7 @@ class Judge:
             if record.outcome is Outcome.RUNNING:
                 return
             if draw is not None:
-                values = [track.outcome(record, inf) for track in self._tracks]
+                values = [track.outcome(record) for track in self._tracks]
                 if Missing.LATER in values:
                     return
                 canary, weight, key = draw

@@ -50,7 +50,7 @@ class LatencySeries:
 
     @property
     def settled_after(self) -> float:
-        """See `Series`."""
+        """See `EarlySeries`."""
         return max(part.settled_after for part in self._parts) if self._ranks is None else inf
 
     def add(self, *, canary: bool, weight: float, value: Value, failed: bool = False) -> bool:
@@ -61,8 +61,19 @@ class LatencySeries:
             return False
         if weight != self._weight or self._shown.mark is None:
             self._freeze(weight)
-        self._tasks[canary] += 1
         self._samples[canary].add(value)
+        return self._count(value, canary=canary, weight=weight)
+
+    def add_running(self, *, canary: bool, weight: float) -> bool:
+        """See `EarlySeries`."""
+        return self._count(inf, canary=canary, weight=weight)
+
+    def learn(self, value: float, *, canary: bool) -> None:
+        """See `EarlySeries`."""
+        self._samples[canary].add(value)
+
+    def _count(self, value: float, *, canary: bool, weight: float) -> bool:
+        self._tasks[canary] += 1
         is_late = False
         for part in self._parts:
             late = part.add(value, canary=canary, weight=weight)

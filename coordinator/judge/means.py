@@ -61,7 +61,6 @@ class MeanSeries:
         "_total",
         "_wants_cap",
         "compares",
-        "settled_after",
     )
 
     def __init__(
@@ -73,7 +72,6 @@ class MeanSeries:
         cap: float | None = None,
     ) -> None:
         self.compares = True
-        self.settled_after = float("inf")
         self._is_relative = is_relative
         self._tolerate = tolerate
         self._bets = tuple(

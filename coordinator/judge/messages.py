@@ -8,7 +8,6 @@ quantile in a frozen sample of messages from before the tasks that are compared.
 from __future__ import annotations
 
 from bisect import bisect_right
-from math import inf
 from typing import Any
 
 import numpy as np
@@ -57,12 +56,10 @@ class MessageSeries:
         "_total",
         "_weight",
         "compares",
-        "settled_after",
     )
 
     def __init__(self, *, quantile: float, tolerate: float, harm_margin: float = 0.0) -> None:
         self.compares = True
-        self.settled_after = inf
         self._quantile = quantile
         self._limits = LinearBet(
             Rows(scale=np.ones(2), shift=np.zeros(2), sign=np.array([1.0, -1.0]), stakes=STAKES)

@@ -16,7 +16,6 @@ from enum import Enum
 from math import inf, isnan
 
 from rolewise.coordinator.judge.analysis import Signal
-from rolewise.coordinator.judge.metrics import Kind
 from rolewise.coordinator.judge.series import Value
 from rolewise.fleet.task import Outcome, TaskRecord
 
@@ -108,8 +107,3 @@ def _score(signal: Signal, record: TaskRecord) -> Value | Missing:
         return Missing.UNSCORED
     value = min(1.0, max(0.0, value))
     return 1.0 - value if signal.is_higher_better else value
-
-
-def settles_early(signal: Signal) -> bool:
-    """Say whether a task that runs for long enough is known to be endless for this signal."""
-    return signal.kind is Kind.LATENCY and signal.metric == "task.latency"

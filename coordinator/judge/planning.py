@@ -1,8 +1,8 @@
 """How many tasks a verdict will take: the information bound, for plans and their warnings.
 
 No valid rule needs fewer than `log(1 / error) / information` tasks on average; the judge's tests
-bring nine of ten equally good versions to `safe` within 2.4 times that. For means the bound hangs on
-the whole distribution; the growth of the best bet at a given spread takes its place.
+bring nine of ten equally good versions to `safe` within 2.4 times that. For means the bound hangs
+on the whole distribution; the growth of the best bet at a given spread takes its place.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,11 +41,6 @@ class Series(Protocol):
     compares: bool
     """It holds the canary against the baseline, so that it needs tasks of both."""
 
-    @property
-    def settled_after(self) -> float:
-        """Age in seconds at which a task that still runs is as good as endless; infinite: none."""
-        ...
-
     def add(self, *, canary: bool, weight: float, value: Value, failed: bool = False) -> bool:
         """Count a task, in start order, and tell whether its outcome is a bad one.
 
@@ -76,4 +71,22 @@ class Series(Protocol):
 
     def load(self, data: dict[str, Any]) -> None:
         """Take over what `to_json` returned, in a series that is new."""
+        ...
+
+
+@runtime_checkable
+class EarlySeries(Series, Protocol):
+    """An engine that need not wait for the end of a task which is late beyond doubt."""
+
+    @property
+    def settled_after(self) -> float:
+        """Age in seconds from which on it makes no difference when, or whether, a task ends."""
+        ...
+
+    def add_running(self, *, canary: bool, weight: float) -> bool:
+        """Count a task of that age which still runs, as `add` will not be called for it."""
+        ...
+
+    def learn(self, value: float, *, canary: bool) -> None:
+        """Take note of how such a task ended: for marks and pages, not for the evidence."""
         ...

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from math import inf
 from typing import Any
 
 from rolewise.coordinator.judge.analysis import Signal
 from rolewise.coordinator.judge.engines import build_series
 from rolewise.coordinator.judge.outcomes import Missing, outcome_of
-from rolewise.coordinator.judge.series import Value
+from rolewise.coordinator.judge.series import EarlySeries, Value
 from rolewise.fleet.task import Outcome, TaskRecord
 
 EXAMPLES = {True: 3, False: 2}  # bad tasks that are kept of canary and baseline
@@ -28,7 +27,7 @@ class Track:
         is_grouped: Units are sessions or users; then `take_unit` is called and not `take`.
     """
 
-    __slots__ = ("_endless", "_role", "cursor", "examples", "left_out", "series", "signal")
+    __slots__ = ("_endless", "_owed", "_role", "cursor", "examples", "left_out", "series", "signal")
 
     def __init__(
         self, signal: Signal, *, role: str, failure_is_endless: bool, is_grouped: bool
@@ -39,29 +38,52 @@ class Track:
         self.left_out: Counter[str] = Counter()
         self.cursor = 0
         """Number of the last task that was taken in or passed over."""
+        self._owed: dict[int, bool] = {}
         self._role = role
         self._endless = failure_is_endless
 
-    def outcome(self, record: TaskRecord, now_s: float) -> Value | Missing:
-        """Return what a task is worth, as far as it is known at `now_s` on the fleet's clock."""
+    def outcome(self, record: TaskRecord) -> Value | Missing:
+        """Return what a task is worth, as far as it is known."""
         if record.outcome is not Outcome.RUNNING:
             return outcome_of(
                 self.signal, record, role=self._role, failure_is_endless=self._endless
             )
-        if now_s - record.started_s >= self.series.settled_after:
-            return inf
         return Missing.LATER
 
     def take(self, record: TaskRecord, *, canary: bool, weight: float, now_s: float) -> bool:
         """Count a task, or leave it out; return False if its value must be waited for."""
-        value = self.outcome(record, now_s)
+        value = self.outcome(record)
         if value is Missing.LATER:
-            return False
+            return self._take_running(record, canary=canary, weight=weight, now_s=now_s)
         if isinstance(value, Missing):
             self.left_out[value.value] += 1
             return True
         failed = record.outcome is not Outcome.COMPLETED
         if self.series.add(canary=canary, weight=weight, value=value, failed=failed):
+            self.examples[canary].append(record.task)
+        return True
+
+    def close(self, record: TaskRecord) -> None:
+        """Learn how a task ended that was taken in while it ran."""
+        canary = self._owed.pop(record.number, None)
+        if canary is not None and isinstance(self.series, EarlySeries):
+            value = self.outcome(record)
+            if isinstance(value, float):
+                self.series.learn(value, canary=canary)
+
+    def _take_running(
+        self, record: TaskRecord, *, canary: bool, weight: float, now_s: float
+    ) -> bool:
+        """Count a task that runs, if this signal need not know when it ends."""
+        series, age = self.series, now_s - record.started_s
+        if record.outcome is not Outcome.RUNNING or record.latency_s is not None:
+            return False  # it has ended, and waits for a score or for its last telemetry
+        if not isinstance(series, EarlySeries):
+            return False
+        if not 0.0 < weight < 1.0 or age < series.settled_after:
+            return False
+        self._owed[record.number] = canary
+        if series.add_running(canary=canary, weight=weight):
             self.examples[canary].append(record.task)
         return True
 
@@ -82,6 +104,7 @@ class Track:
             "examples": [list(self.examples[arm]) for arm in (False, True)],
             "left_out": dict(sorted(self.left_out.items())),
             "cursor": self.cursor,
+            "owed": [[number, canary] for number, canary in self._owed.items()],
         }
 
     def load(self, data: dict[str, Any]) -> None:
@@ -91,6 +114,7 @@ class Track:
             self.examples[bool(arm)].extend(names)
         self.left_out = Counter(data["left_out"])
         self.cursor = data["cursor"]
+        self._owed = dict(data["owed"])
 
 
 def identity(signal: Signal) -> list[Any]:

@@ -22,7 +22,8 @@ Who comes first when several things are true at once:
 5.  time.
 
 Guards (2, and harm in 4) look at every tick of every phase in which a new version is under
-trial: in pauses, and after 100 % until the stage is done. `no_data` and `continue` hold.
+trial: in pauses, and after 100 % until the stage is done. `continue` holds, and so does `no_data`
+until it has lasted for as long as the plan allows.
 
 A rollout waits for one command at a time. That keeps the order of effects plain (replicas before
 weight, table before drain, drain before stop), and it makes a crash simple: there is at most one
@@ -30,7 +31,8 @@ command that may or may not have been carried out, and carrying it out again is 
 
 A pause sends out nothing new and lets timers stand still. Operator pauses and runtime errors end
 with `resume`; a step that waits for a person, an unsure judge and a harm that the plan wants a
-person to weigh end with `promote`: somebody has to say yes.
+person to weigh end with `promote`: somebody has to say yes. A pause for want of data ends by itself
+when tasks close again.
 
 A command that fails is tried again, a few times on the way forward and more often on the way back,
 where giving up would leave tasks on the canary. Then, or at once when trying again cannot help, a

@@ -23,13 +23,14 @@ class PauseCause(StrEnum):
     """Why a rollout is paused; it decides which verbs end the pause.
 
     `OPERATOR` somebody paused it; `STEP` a step of the plan waits for a person; `UNSURE` the
-    judge's budget is spent; `HARM` the judge found harm and the plan says to ask;
-    `RUNTIME_ERROR` a command failed again and again.
+    judge's budget is spent; `NO_DATA` no task of one arm has closed for too long; `HARM` the judge
+    found harm and the plan says to ask; `RUNTIME_ERROR` a command failed again and again.
     """
 
     OPERATOR = "operator"
     STEP = "step"
     UNSURE = "unsure"
+    NO_DATA = "no_data"
     HARM = "harm"
     RUNTIME_ERROR = "runtime_error"
 

@@ -83,13 +83,19 @@ def analyse(state: Rollout, stage: Stage, at: datetime) -> Events | Progress:
     """Wait for the judge to say `safe`; `harm` never gets here, guards come first."""
     if state.is_promoted or state.step_ruling is Ruling.SAFE:
         return Progress.DONE
-    if state.step_ruling is not Ruling.UNSURE or state.verdict is None:
+    verdict = state.verdict
+    if verdict is None or state.step_ruling is not verdict.ruling:
         return Progress.WAIT
-    reason = state.verdict.reason
-    match stage.analysis.on_unsure:
+    if verdict.ruling is Ruling.UNSURE:
+        reaction, cause = stage.analysis.on_unsure, PauseCause.UNSURE
+    elif verdict.is_overdue:
+        reaction, cause = stage.analysis.on_no_data, PauseCause.NO_DATA
+    else:
+        return Progress.WAIT
+    match reaction:
         case "rollback":
-            return begin_rollback(state, at=at, by=JUDGE, reason=reason)
+            return begin_rollback(state, at=at, by=JUDGE, reason=verdict.reason)
         case "pause":
-            return (Paused(at=at, by=JUDGE, cause=PauseCause.UNSURE, reason=reason),)
+            return (Paused(at=at, by=JUDGE, cause=cause, reason=verdict.reason),)
         case "hold":
             return Progress.WAIT

@@ -11,6 +11,7 @@ from rolewise.coordinator.rollout.events import (
     Events,
     PauseCause,
     Paused,
+    Resumed,
     VerdictGiven,
 )
 from rolewise.coordinator.rollout.rollback import begin_rollback
@@ -31,11 +32,16 @@ def tick_progressing(state: Rollout, tick: requests.Tick) -> Events:
 
 
 def tick_paused(state: Rollout, tick: requests.Tick) -> Events:
-    """Look at guards, and note the verdict; time stands still."""
+    """Look at guards, and note the verdict; time stands still. Data that come back go on."""
     guarded = _guard(state, tick)
     if guarded:
         return settle(state, guarded, tick.at)
-    return _note_verdict(state, tick)
+    noted, verdict = _note_verdict(state, tick), tick.verdict
+    waits_for_data = state.pause is not None and state.pause.cause is PauseCause.NO_DATA
+    if waits_for_data and verdict is not None and verdict.ruling is not Ruling.NO_DATA:
+        back = Resumed(at=tick.at, by=JUDGE, reason="tasks of both arms close again")
+        return settle(state, (*noted, back), tick.at)
+    return noted
 
 
 def tick_rolling_back(state: Rollout, tick: requests.Tick) -> Events:
@@ -78,11 +84,12 @@ def _note_verdict(state: Rollout, tick: requests.Tick) -> Events:
     if verdict is None or state.trial is None:
         return ()
     is_news = state.verdict is None or state.verdict.ruling is not verdict.ruling
+    is_overdue = verdict.is_overdue and not (state.verdict and state.verdict.is_overdue)
+    ends_wait = verdict.ruling in {Ruling.SAFE, Ruling.UNSURE}
     decides = (
         state.phase is Phase.PROGRESSING
         and state.wanted_evidence is not None
-        and verdict.ruling in {Ruling.SAFE, Ruling.UNSURE}
-        and verdict.ruling is not state.step_ruling
+        and (is_overdue or (ends_wait and verdict.ruling is not state.step_ruling))
     )
     return (_given(tick, verdict),) if is_news or decides else ()
 

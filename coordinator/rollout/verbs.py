@@ -20,8 +20,10 @@ from rolewise.coordinator.rollout.events import (
 from rolewise.coordinator.rollout.rollback import begin_rollback
 from rolewise.coordinator.rollout.state import Phase, Rollout, StageStatus
 
-DECISION_CAUSES: Final = frozenset({PauseCause.STEP, PauseCause.UNSURE, PauseCause.HARM})
-"""Pauses that only a person's yes or no ends."""
+DECISION_CAUSES: Final = frozenset(
+    {PauseCause.STEP, PauseCause.UNSURE, PauseCause.NO_DATA, PauseCause.HARM}
+)
+"""Pauses that a person's yes or no ends, and nothing else (but for data that come back)."""
 
 
 def check_start(_state: Rollout, request: requests.Start) -> str:

@@ -133,17 +133,13 @@ class LocalRuntime:
         return None if record is None else self._collector.complete([record])[0]
 
     async def observe(self, cursor: int = 0) -> Observation:
-        """Read liveness, counts and closed tasks."""
+        """Read liveness, counts and the tasks behind the cursor."""
         self._collect()
-        closed = self._collector.complete(self._gateway.closed_since(cursor))
-        last = closed[-1].number if closed else cursor
         return Observation(
             now_s=asyncio.get_running_loop().time(),
             replicas=tuple(self._status(live) for live in self._replicas.values()),
             counts=self._gateway.counts,
-            closed=closed,
-            watermark=last,
-            cursor=last,
+            tasks=self._collector.complete(self._gateway.tasks_since(cursor)),
             lost_records=self._collector.lost,
         )
 

@@ -20,7 +20,7 @@ class Accounts:
 
     now_s: float
     counts: TaskCounts
-    closed: tuple[TaskRecord, ...]
+    tasks: tuple[TaskRecord, ...]
 
 
 class GatewayActor:
@@ -55,12 +55,12 @@ class GatewayActor:
         return await gateway.result(task, wait_s)
 
     async def accounts(self, cursor: int) -> Accounts:
-        """Return the counts, and the tasks closed since the cursor."""
+        """Return the counts, and the tasks behind the cursor."""
         _, gateway = await self._open()
         return Accounts(
             now_s=asyncio.get_running_loop().time(),
             counts=gateway.counts,
-            closed=gateway.closed_since(cursor),
+            tasks=gateway.tasks_since(cursor),
         )
 
     async def in_need_of(self, role: str, version: str) -> int:

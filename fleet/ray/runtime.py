@@ -110,19 +110,16 @@ class RayRuntime:
         return completed
 
     async def observe(self, cursor: int = 0) -> Observation:
-        """Read liveness, counts and closed tasks."""
+        """Read liveness, counts and the tasks behind the cursor."""
         accounts, replicas = await asyncio.gather(
             _answer(self._gateway.accounts.remote(cursor)), _answer(self._head.statuses.remote())
         )
-        closed, lost = await self._complete(accounts.closed)
-        last = closed[-1].number if closed else cursor
+        tasks, lost = await self._complete(accounts.tasks)
         return Observation(
             now_s=accounts.now_s,
             replicas=replicas,
             counts=accounts.counts,
-            closed=closed,
-            watermark=last,
-            cursor=last,
+            tasks=tasks,
             lost_records=lost,
         )
 

@@ -149,7 +149,7 @@ async def weights_split_new_tasks_and_stick(runtime: Runtime) -> None:
     assert 0.15 < share < 0.65
 
     async def settled() -> bool:
-        return (await runtime.observe()).watermark >= 60
+        return len((await runtime.observe()).closed) >= 60
 
     await until(runtime, settled, "tasks settled")
     for record in (await runtime.observe()).closed:
@@ -226,7 +226,7 @@ async def every_task_is_accounted_for_once_and_in_order(runtime: Runtime) -> Non
         await runtime.result(f"t{number}", wait_s=20.0)
 
     async def settled() -> bool:
-        return (await runtime.observe()).watermark >= 20
+        return len((await runtime.observe()).closed) >= 20
 
     await until(runtime, settled, "tasks settled")
     closed = (await runtime.observe()).closed[:20]

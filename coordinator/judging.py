@@ -1,0 +1,115 @@
+"""Keeps the judge of the trial that runs: begins it, feeds it, and carries it over a restart.
+
+What the judge has counted is kept in the store from time to time. A controller that comes after a
+crash goes on from there, and reads again only what ended since; so evidence outlives the accounts
+of the tasks that it came from.
+
+A new attempt at the same rollout has new cohorts but the same build, so its evidence goes on: who
+resets it at every attempt gets as many chances of a false verdict as attempts. Only when the last
+attempt ended in proven harm, and somebody said `retry` all the same, does it begin anew, each time
+with half the chance of a false rollback.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+from rolewise.coordinator.judge.analysis import Analysis
+from rolewise.coordinator.judge.judge import Judge
+from rolewise.coordinator.judge.verdict import Ruling
+from rolewise.coordinator.rollout.state import Rollout, Trial
+from rolewise.coordinator.store.port import Store
+from rolewise.fleet.runtime import Observation, Runtime
+
+SAVE_S = 5.0
+"""Time between two savings of what the judge has counted."""
+
+HARM_RETRIED = 0.5
+"""What is left of alpha each time that a build proven harmful is tried again."""
+
+
+class Judging:
+    """The judge of one fleet's running trial.
+
+    Args:
+        store: Keeps what the judge has counted.
+        runtime: The fleet.
+    """
+
+    def __init__(self, store: Store, runtime: Runtime) -> None:
+        self._store = store
+        self._runtime = runtime
+        self._trial: Trial | None = None
+        self._key = ""
+        self._harms = 0
+        self._passed = 0
+        self._saved_at = float("-inf")
+        self.judge: Judge | None = None
+        """None while no trial runs."""
+
+    async def meet(self, state: Rollout) -> bool:
+        """Have a judge for the trial that the state is in; return whether it is another one."""
+        if state.trial == self._trial:
+            return False
+        self.forget()
+        trial, stage = state.trial, state.current_stage
+        if trial is not None and stage is not None:
+            self._key = f"judge/{state.id}/{trial.role}"
+            self.judge = await self._begin(trial, stage.analysis)
+            self._trial = trial
+        return True
+
+    async def observe(self) -> Observation:
+        """Feed the judge with all that is new, and return what was read along with it."""
+        assert self.judge is not None  # noqa: S101 (its caller has met a trial)
+        while True:
+            before = self.judge.last_number
+            observation = await self._runtime.observe(before)
+            self.judge.feed(observation.tasks, now_s=observation.now_s)
+            self._passed = self.judge.last_number
+            if self._passed == before or self._passed < observation.tasks[-1].number:
+                break
+        if observation.now_s - self._saved_at >= SAVE_S:
+            self._saved_at = observation.now_s
+            await self.save()
+        return observation
+
+    async def save(self) -> None:
+        """Keep what the judge has counted."""
+        if self.judge is not None:
+            kept = {"harms": self._harms, "state": self.judge.to_json()}
+            await self._store.put(self._key, json.dumps(kept, separators=(",", ":")).encode())
+
+    def forget(self) -> None:
+        """Let go of the trial."""
+        # Tasks that were passed were drawn before the next trial begins: they have no part in it.
+        self._trial, self.judge, self._harms = None, None, 0
+
+    async def _begin(self, trial: Trial, analysis: Analysis) -> Judge:
+        kept = await self._store.get(self._key)
+        if kept is not None:
+            stored = json.loads(kept)
+            self._harms = stored["harms"]
+            sharper = _sharpen(analysis, self._harms)
+            is_same = stored["state"]["salt"] == trial.salt
+            try:
+                judge = Judge.from_json(stored["state"], analysis=sharper, salt=trial.salt)
+            except ValueError:
+                return self._anew(trial, sharper)
+            if is_same:
+                return judge
+            if judge.verdict().ruling is not Ruling.HARM:
+                judge.pass_over(self._passed)
+                return judge
+            self._harms += 1
+        return self._anew(trial, _sharpen(analysis, self._harms))
+
+    def _anew(self, trial: Trial, analysis: Analysis) -> Judge:
+        judge = Judge(analysis, role=trial.role, salt=trial.salt)
+        judge.pass_over(self._passed)
+        return judge
+
+
+def _sharpen(analysis: Analysis, harms: int) -> Analysis:
+    return replace(analysis, alpha=analysis.alpha * HARM_RETRIED**harms)
