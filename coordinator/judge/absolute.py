@@ -42,6 +42,7 @@ class AbsoluteSeries:
         "_count",
         "_limit",
         "_recent",
+        "_running",
         "_signal",
         "_weight",
         "compares",
@@ -54,7 +55,7 @@ class AbsoluteSeries:
         self.settled_after = (signal.limit or 0.0) if is_latency else inf
         self._signal = signal
         self._limit = signal.bad_rate_limit
-        self._bad = self._count = 0
+        self._bad = self._count = self._running = 0
         self._weight = 0.0
         self._recent = Sample()
 
@@ -78,6 +79,7 @@ class AbsoluteSeries:
         """Count a task of the canary that has run for longer than the limit."""
         if canary:
             self._bad += 1
+            self._running += 1
             self._count += 1
             self._weight = weight
         return canary
@@ -85,6 +87,7 @@ class AbsoluteSeries:
     def learn(self, value: float, *, canary: bool) -> None:
         """Take note of how such a task ended."""
         if canary:
+            self._running -= 1
             self._recent.add(value)
 
     def levels(self) -> tuple[float, float]:
@@ -108,7 +111,7 @@ class AbsoluteSeries:
                 f"{100 * canary:.1f} % took longer [{100 * bounds[0]:.1f}, {100 * bounds[1]:.1f}],"
                 f" {100 * limit:.3g} % may"
             )
-            seconds = self._recent.quantile(level) if len(self._recent) else inf
+            seconds = self._recent.quantile(level, endless=self._running)
             canary = seconds if isfinite(seconds) else None
             difference = None if canary is None else canary - (self._signal.limit or 0.0)
             interval = None
@@ -137,6 +140,7 @@ class AbsoluteSeries:
         """Return the state."""
         return {
             "bad": self._bad,
+            "running": self._running,
             "count": self._count,
             "weight": self._weight,
             "recent": self._recent.to_json(),
@@ -145,6 +149,7 @@ class AbsoluteSeries:
     def load(self, data: dict[str, Any]) -> None:
         """Take over the state."""
         self._bad, self._count, self._weight = data["bad"], data["count"], data["weight"]
+        self._running = data["running"]
         self._recent.load(data["recent"])
 
 

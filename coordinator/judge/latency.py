@@ -32,7 +32,17 @@ class LatencySeries:
         harm_margin: Relative excess that it must have, beyond doubt, to be harm.
     """
 
-    __slots__ = ("_parts", "_ranks", "_room", "_samples", "_slack", "_tasks", "_weight", "compares")
+    __slots__ = (
+        "_parts",
+        "_ranks",
+        "_room",
+        "_running",
+        "_samples",
+        "_slack",
+        "_tasks",
+        "_weight",
+        "compares",
+    )
 
     def __init__(
         self, *, quantile: float | None, tolerate: float, harm_margin: float = 0.0
@@ -47,6 +57,7 @@ class LatencySeries:
         self._samples = (Sample(), Sample())
         self._weight = 0.0
         self._tasks = [0, 0]
+        self._running = [0, 0]
 
     @property
     def settled_after(self) -> float:
@@ -66,10 +77,12 @@ class LatencySeries:
 
     def add_running(self, *, canary: bool, weight: float) -> bool:
         """See `EarlySeries`."""
+        self._running[canary] += 1
         return self._count(inf, canary=canary, weight=weight)
 
     def learn(self, value: float, *, canary: bool) -> None:
         """See `EarlySeries`."""
+        self._running[canary] -= 1
         self._samples[canary].add(value)
 
     def _count(self, value: float, *, canary: bool, weight: float) -> bool:
@@ -94,7 +107,8 @@ class LatencySeries:
         """Return quantiles in seconds; the difference is the canary's relative excess."""
         shown = self._shown
         baseline, canary = (
-            sample.quantile(shown.quantile) if len(sample) else None for sample in self._samples
+            sample.quantile(shown.quantile, endless=running) if len(sample) + running else None
+            for sample, running in zip(self._samples, self._running, strict=True)
         )
         known = baseline and canary and isfinite(baseline) and isfinite(canary)
         log_harm, log_safe = self.levels()
@@ -136,6 +150,7 @@ class LatencySeries:
             "samples": [sample.to_json() for sample in self._samples],
             "weight": self._weight,
             "tasks": list(self._tasks),
+            "running": list(self._running),
         }
 
     def load(self, data: dict[str, Any]) -> None:
@@ -148,6 +163,7 @@ class LatencySeries:
             self._ranks.load(data["ranks"])
         self._weight = data["weight"]
         self._tasks = list(data["tasks"])
+        self._running = list(data["running"])
 
     @property
     def _shown(self) -> Exceedance:

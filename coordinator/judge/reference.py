@@ -52,10 +52,16 @@ class Sample:
         self._values[self._at] = value
         self._at = (self._at + 1) % SAMPLE_UNITS
 
-    def quantile(self, quantile: float) -> float:
-        """Return the smallest value that at least this share of the values does not exceed."""
+    def quantile(self, quantile: float, *, endless: int = 0) -> float:
+        """Return the smallest value that at least this share of the values does not exceed.
+
+        Args:
+            quantile: The share.
+            endless: Values that are not in yet and larger than all that are.
+        """
         ordered = sorted(self._values)
-        return ordered[max(0, ceil(quantile * len(ordered)) - 1)]
+        place = max(0, ceil(quantile * (len(ordered) + endless)) - 1)
+        return ordered[place] if place < len(ordered) else inf
 
     def mean(self, cap: float = inf) -> float:
         """Return the mean, larger values counted as `cap`."""

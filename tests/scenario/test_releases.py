@@ -12,7 +12,7 @@ CASES = [
     ("supply-chain", "v2", Phase.COMPLETED, ""),
     ("supply-chain", "v3-deadlock", Phase.ROLLED_BACK, "supplier@v3-deadlock hold each other up"),
     ("supply-chain", "v3-wrong", Phase.ROLLED_BACK, "harm: completion"),
-    ("supply-chain", "v3-loop", Phase.ROLLED_BACK, "harm: completion"),
+    ("supply-chain", "v3-loop", Phase.ROLLED_BACK, "harm: latency-ceiling never ended"),
     ("supply-chain", "v3-slow", Phase.ROLLED_BACK, "harm: latency"),
     ("replay-retail", "preconditions", Phase.COMPLETED, ""),
     ("replay-retail", "assertions", Phase.ROLLED_BACK, "harm: completion"),
