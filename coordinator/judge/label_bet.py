@@ -89,7 +89,7 @@ class LabelBet:
         self._cells = [0, 0, 0, 0]  # counts since
         self._logs = [0.0] * len(bet.shares)
         self._factors = [NEUTRAL] * len(bet.shares)
-        self._restarts = Restarts() if bet.restarts else None
+        self._restarts = Restarts(len(bet.shares)) if bet.restarts else None
 
     def add(self, *, canary: bool, weight: float, bad: bool) -> None:
         """Count one task, in start order; `weight` is the canary's probability at its draw."""

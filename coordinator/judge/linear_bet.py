@@ -105,7 +105,7 @@ class LinearBet:
     def __init__(self, rows: Rows, *, restarts: bool = False) -> None:
         self.rows = rows
         self._logs = np.zeros((len(rows.scale), len(rows.stakes)))
-        self._restarts = Restarts() if restarts else None
+        self._restarts = Restarts(len(rows.stakes)) if restarts else None
         self._units = 0
 
     def add_block(self, logs: Numbers, *, units: int, changed: bool) -> None:
