@@ -9,6 +9,7 @@ from __future__ import annotations
 from math import inf, log
 
 import numpy as np
+import numpy.typing as npt
 
 from rolewise.coordinator.judge.linear_bet import GRID_STAKES, Numbers, Rows
 
@@ -59,11 +60,17 @@ def grid_interval(
     """
     points = RATIOS - 1.0 if is_relative else DIFFERENCES
     half = len(points)
-    limit = log(2.0 / error)
-    too_small = np.flatnonzero(logs[:half] >= limit)
-    too_large = np.flatnonzero(logs[half:] >= limit)
-    if not len(too_small) and not len(too_large):
+    is_out = logs >= log(2.0 / error)
+    # An end is a point that is left, with all beyond it ruled out: whatever the evidence between
+    # does, the points next to the truth would have to be ruled out for a wrong interval.
+    below, above = _leading(is_out[:half]), _leading(is_out[half:][::-1])
+    if not below and not above:
         return None
-    low = float(points[too_small[-1]]) if len(too_small) else -1.0
-    high = float(points[too_large[0]]) if len(too_large) else inf if is_relative else 1.0
+    low = float(points[below - 1]) if below else -1.0
+    high = float(points[-above]) if above else inf if is_relative else 1.0
     return low, max(low, high)
+
+
+def _leading(flags: npt.NDArray[np.bool_]) -> int:
+    """Return how many true flags there are before the first false one."""
+    return len(flags) if flags.all() else int(np.argmin(flags))
