@@ -105,7 +105,7 @@ class MeanSeries:
         if not self._top:
             return False
         if failed and self._is_relative:
-            value = max(value, self._middle)
+            value = max(value, min(self._middle, self._top))
         if self._tail is not None:
             self._tail.add(canary=canary, weight=weight, bad=value > self._top)
         capped = min(value, self._top)
