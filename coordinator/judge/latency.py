@@ -72,11 +72,13 @@ class LatencySeries:
             return False
         if weight != self._weight or self._shown.mark is None:
             self._freeze(weight)
-        self._samples[canary].add(value)
+        value = self._samples[canary].add(value)
         return self._count(value, canary=canary, weight=weight)
 
     def add_running(self, *, canary: bool, weight: float) -> bool:
         """See `EarlySeries`."""
+        if weight != self._weight:
+            self._freeze(weight)
         self._running[canary] += 1
         return self._count(inf, canary=canary, weight=weight)
 

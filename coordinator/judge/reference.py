@@ -1,7 +1,7 @@
 """The newest values of one arm, a thousand at most: they set marks before tasks are compared.
 
-Kept in single precision, so that the state of a signal stays small; what is compared with a mark is
-compared as it came.
+Kept in single precision, so that the state of a signal stays small. What is compared with a mark
+that was set by them should be rounded likewise: else equal values would not be equal to their mark.
 """
 
 from __future__ import annotations
@@ -44,13 +44,16 @@ class Sample:
         """Return how many values are in."""
         return len(self._values)
 
-    def add(self, value: float) -> None:
-        """Take a value in, for the oldest one when there are enough."""
-        if len(self._values) < SAMPLE_UNITS:
-            self._values.append(value)
-            return
-        self._values[self._at] = value
-        self._at = (self._at + 1) % SAMPLE_UNITS
+    def add(self, value: float) -> float:
+        """Take a value in, for the oldest one when there are enough; return it as it is kept."""
+        values = self._values
+        if len(values) < SAMPLE_UNITS:
+            values.append(value)
+            return values[-1]
+        at = self._at
+        values[at] = value
+        self._at = (at + 1) % SAMPLE_UNITS
+        return values[at]
 
     def quantile(self, quantile: float, *, endless: int = 0) -> float:
         """Return the smallest value that at least this share of the values does not exceed.
