@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
+from math import ceil, inf
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from rolewise.coordinator.judge.reference import pack, unpack
 
 SLOWDOWNS = (1.1, 1.25, 1.5, 2.0, 3.0)
 SHARES = (1.0 / len(SLOWDOWNS),) * len(SLOWDOWNS)
+MOST_RANKS = 250  # of a larger sample every so manieth value is kept: the state stays small
 
 
 def rank_of(ordered: Sequence[float], value: float) -> float:
@@ -32,9 +34,12 @@ def rank_of(ordered: Sequence[float], value: float) -> float:
 class RankBet:
     """Running evidence that the canary's values are larger. `freeze` begins an epoch."""
 
-    __slots__ = ("_logs", "_ordered", "_table", "_weight")
+    __slots__ = ("_last", "_logs", "_ordered", "_table", "_weight", "top")
 
     def __init__(self) -> None:
+        self.top = inf
+        """Largest finite value that is told apart; all above it are one, endless or not."""
+        self._last = 0  # twice the rank of a value above it
         self._ordered: list[float] = []
         self._weight = 0.0
         self._logs = [0.0] * len(SLOWDOWNS)
@@ -47,15 +52,18 @@ class RankBet:
             ordered: Rising, in single precision, as `Sample.ordered` returns them.
             weight: The canary's probability.
         """
-        self._ordered, self._weight = list(ordered), weight
-        self._table = _log_table(len(self._ordered), weight)
+        step = ceil(len(ordered) / MOST_RANKS)
+        self._set(list(ordered[step // 2 :: step]), weight)
 
     def add(self, value: float, *, canary: bool) -> None:
         """Count one value; nothing before the first `freeze`."""
         if not self._table:
             return
         ordered = self._ordered
-        place = bisect_left(ordered, value) + bisect_right(ordered, value)
+        if value > self.top:
+            place = self._last
+        else:
+            place = bisect_left(ordered, value) + bisect_right(ordered, value)
         row = self._table[canary][place]
         self._logs = [one + more for one, more in zip(self._logs, row, strict=True)]
 
@@ -77,7 +85,14 @@ class RankBet:
         self._logs = list(data["logs"])
         ordered = unpack(data["ordered"])
         if ordered:
-            self.freeze(ordered, data["weight"])
+            self._set(ordered, data["weight"])
+
+    def _set(self, ordered: list[float], weight: float) -> None:
+        self._ordered, self._weight = ordered, weight
+        self._table = _log_table(len(ordered), weight)
+        finite = bisect_left(ordered, inf)
+        self.top = ordered[finite - 1] if finite else 0.0
+        self._last = finite + len(ordered)
 
 
 def _log_table(size: int, weight: float) -> list[list[list[float]]]:

@@ -1,5 +1,6 @@
 """Ranks among older values: the worked example, validity, ties, endless values."""
 
+import json
 import random
 from math import exp, inf, log
 
@@ -8,6 +9,7 @@ import pytest
 
 from rolewise.coordinator.judge.latency import LatencySeries
 from rolewise.coordinator.judge.rank_bet import SHARES, SLOWDOWNS, RankBet, rank_of
+from rolewise.coordinator.judge.reference import unpack
 from tests.unit.judge.stopping import Step, add_to_series, best_stopped_mean, harm, safe
 
 REFERENCE = [3.0, 5.0, 7.0, 8.0, 9.0, 11.0, 12.0, 15.0, 20.0, 40.0]
@@ -103,3 +105,35 @@ def test_nothing_is_counted_before_there_is_a_sample():
     bet.add(inf, canary=True)
     assert bet.log_e == pytest.approx(0.0)
     assert np.isfinite(bet.log_e)
+
+
+def test_values_above_the_sample_are_one_whether_they_end_or_not():
+    reference = [1.0, 1.0, 2.0, 2.0, 2.0, 3.0, 3.0, 4.0, 4.0, inf]
+    logs = []
+    for value in (4.5, 1000.0, inf):
+        bet = a_rank_bet(reference)
+        assert bet.top == 4.0
+        bet.add(value, canary=True)
+        logs.append(bet.log_e)
+    assert logs[0] == logs[1] == logs[2] > 0.0
+
+
+def test_a_large_sample_is_thinned_to_what_the_state_can_carry():
+    rng = random.Random(8)
+    values = sorted(rng.lognormvariate(0.0, 0.8) for _ in range(1000))
+    bet = a_rank_bet(values)
+    assert len(json.dumps(bet.to_json())) < 1600
+    thin = unpack(bet.to_json()["ordered"])
+    for level in (0.1, 0.5, 0.9, 0.99):
+        value = values[int(1000 * level)]
+        assert rank_of(thin, value) == pytest.approx(rank_of(values, value), abs=0.004)
+
+
+@pytest.mark.parametrize("seconds", [0.3, 0.7, 1.1])
+def test_constant_latencies_are_equal_to_their_mark_whatever_their_last_bit(seconds):
+    series = LatencySeries(quantile=0.95, tolerate=0.25)
+    for number in range(1500):
+        series.add(canary=number % 2 == 0, weight=0.5, value=seconds)
+    log_harm, log_safe = series.levels()
+    assert log_harm <= 0.0
+    assert log_safe > log(1000)
