@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 
 from rolewise.coordinator.judge.analysis import Analysis, Evidence, Signal
@@ -10,6 +10,7 @@ from rolewise.coordinator.plan.plan import Analyse, Pause, SetWeight, Stage, Ste
 from rolewise.fleet.spec import (
     AnalysisTemplateSpec,
     FleetSpec,
+    SignalSpec,
     StepSpec,
     role_settings,
     stage_settings,
@@ -31,7 +32,7 @@ def build_stage(spec: FleetSpec, place: RolePlace, from_version: str, to_version
         replicas=role_settings(spec, place.role).replicas,
         canary_replicas=settings.canary_replicas,
         steps=tuple(_build_step(step) for step in settings.steps),
-        analysis=_build_analysis(settings.template),
+        analysis=_build_analysis(settings.template, is_grouped=settings.bucket_by != "task"),
         reason=place.reason,
         drain_limit_s=settings.drain_s,
         keep_stable_s=settings.keep_stable_s,
@@ -76,29 +77,41 @@ def _build_step(step: StepSpec) -> Step:
     return Pause(duration_s=None if step.pause is None else step.pause.duration)
 
 
-def _build_analysis(template: AnalysisTemplateSpec) -> Analysis:
+def _build_analysis(template: AnalysisTemplateSpec, *, is_grouped: bool) -> Analysis:
     return Analysis(
         alpha=template.alpha,
         beta=template.beta,
-        signals=tuple(
-            Signal(
-                name=signal.name,
-                metric=signal.metric,
-                compare=signal.compare,
-                tolerate=signal.tolerate,
-                harm_margin=signal.harm_margin,
-                quantile=signal.quantile,
-                limit=signal.limit_value,
-                required=signal.required,
-                dry_run=signal.dry_run,
-            )
-            for signal in template.signals
-        ),
+        signals=tuple(_build_signal(signal, template.dry_run) for signal in template.signals),
         min_tasks=template.min_tasks,
         max_tasks=template.max_tasks,
         max_duration_s=template.max_duration,
+        no_data_for_s=template.no_data_for,
         on_harm=template.on.harm,
         on_unsure=template.on.unsure,
+        on_no_data=template.on.no_data,
+        is_grouped=is_grouped,
+        unit_tasks=template.unit.tasks,
+        unit_window_s=template.unit.window,
         deadlock=template.deadlock,
         restart_limit=template.restarts,
+    )
+
+
+def _build_signal(signal: SignalSpec, dry_run: Collection[str]) -> Signal:
+    return Signal(
+        name=signal.name,
+        metric=signal.measured,
+        compare=signal.compared,
+        tolerate=signal.tolerated,
+        harm_margin=signal.harm_margin,
+        quantile=signal.quantile,
+        limit=signal.limit_value,
+        score=signal.score_name,
+        direction=signal.direction or "higher_is_better",
+        scorer=signal.scorer or "",
+        sample=1.0 if signal.sample is None else signal.sample,
+        cap=signal.cap_value,
+        required=signal.required,
+        dry_run=signal.dry_run or signal.name in dry_run,
+        min_tasks=signal.min_tasks,
     )

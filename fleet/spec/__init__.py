@@ -4,6 +4,7 @@
 module here imports an agent or anything that runs a fleet.
 """
 
+from rolewise.fleet.spec.analysis import AnalysisTemplateSpec, SignalSpec
 from rolewise.fleet.spec.loader import load_fleet, parse_fleet
 from rolewise.fleet.spec.models import FleetSpec, RoleSpec, VersionSpec, WorkloadSpec
 from rolewise.fleet.spec.problems import Problem, SpecError
@@ -13,7 +14,7 @@ from rolewise.fleet.spec.settings import (
     role_settings,
     stage_settings,
 )
-from rolewise.fleet.spec.strategy import AnalysisTemplateSpec, CanarySpec, SignalSpec, StepSpec
+from rolewise.fleet.spec.strategy import CanarySpec, StepSpec
 
 __all__ = [
     "AnalysisTemplateSpec",

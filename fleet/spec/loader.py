@@ -12,8 +12,9 @@ from pydantic_core import ErrorDetails
 
 from rolewise.fleet.spec.base import NAME_WORDS
 from rolewise.fleet.spec.models import FleetSpec
+from rolewise.fleet.spec.plain import Finding
 from rolewise.fleet.spec.problems import NO_VALUE, Path, Problem, SpecError, did_you_mean
-from rolewise.fleet.spec.rules import Finding, check_rules
+from rolewise.fleet.spec.rules import check_rules
 from rolewise.fleet.spec.source import read_source
 from rolewise.fleet.spec.values import Want
 

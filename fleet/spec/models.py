@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from rolewise.fleet.spec.analysis import AnalysisTemplateSpec
 from rolewise.fleet.spec.base import (
     AgentPath,
     Amount,
@@ -21,7 +22,7 @@ from rolewise.fleet.spec.base import (
     Text,
     Whole,
 )
-from rolewise.fleet.spec.strategy import AnalysisTemplateSpec, StrategySpec
+from rolewise.fleet.spec.strategy import StrategySpec
 from rolewise.fleet.spec.values import Criticality, Duration, Memory
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeVar
 
+from rolewise.fleet.spec.analysis import AnalysisTemplateSpec
 from rolewise.fleet.spec.models import FleetSpec, ResourcesSpec
-from rolewise.fleet.spec.strategy import AnalysisTemplateSpec, CanarySpec, StepSpec
+from rolewise.fleet.spec.strategy import CanarySpec, StepSpec
 
 _Value = TypeVar("_Value")
 
@@ -66,8 +67,13 @@ class RoleSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StageSettings:
-    """How a role's stage moves and is judged."""
+    """How a role's stage moves and is judged.
 
+    Attributes:
+        bucket_by: What an arm is drawn for: `task`, `conversation`, or an attribute's name.
+    """
+
+    bucket_by: str
     canary_replicas: int
     steps: tuple[StepSpec, ...]
     template: AnalysisTemplateSpec
@@ -94,6 +100,7 @@ def stage_settings(spec: FleetSpec, role: str) -> StageSettings:
     shared = spec.strategy.canary
     name = _first(own.analysis, shared.analysis, DEFAULT_TEMPLATE)
     return StageSettings(
+        bucket_by=_first(own.bucket_by, shared.bucket_by, "task"),
         canary_replicas=_first(own.canary_replicas, shared.canary_replicas, 1),
         steps=_first(own.steps, shared.steps, _DEFAULT_STEPS),
         template=spec.analysis_templates.get(name) or BUILT_IN_TEMPLATES[name],

@@ -1,4 +1,4 @@
-"""Values that people write with a unit: durations, shares, sizes; and the words for what is wanted.
+"""Values that people write with a unit: durations, shares, sizes; and words for what is wanted.
 
 Each is kept as a plain number (seconds, a fraction, bytes) and written back in the form that it
 was read in, so that a spec survives JSON unchanged.
@@ -37,6 +37,7 @@ SHARE_PATTERN = rf"^{_NUMBER}%$"
 MEMORY_PATTERN = rf"^{_NUMBER}(?:{'|'.join(_MEMORY_UNITS)})$"
 _DURATION_PART = re.compile(rf"({_NUMBER})(ms|s|m|h|d)")
 _SHARE = re.compile(rf"({_NUMBER})%")
+_USD = re.compile(rf"({_NUMBER})USD")
 _MEMORY = re.compile(rf"({_NUMBER})({'|'.join(_MEMORY_UNITS)})")
 
 
@@ -50,6 +51,8 @@ class Want:
 DURATION_WORDS = "a duration such as 500ms, 10s, 5m or 1h30m"
 SHARE_WORDS = "a share such as 5% or 0.05"
 MEMORY_WORDS = "a size such as 256MiB or 2GiB"
+COUNT_WORDS = "a number such as 4000"
+USD_WORDS = "US dollars such as 0.05USD"
 
 
 def parse_duration(text: object) -> float:
@@ -120,6 +123,31 @@ def format_memory(size: int) -> str:
         if size and size % _MEMORY_UNITS[unit] == 0:
             return f"{size // _MEMORY_UNITS[unit]}{unit}"
     return f"{size}B"
+
+
+def parse_count(value: object) -> float:
+    """Return a plain number of things.
+
+    Raises:
+        ValueError: It is none, or below 0.
+    """
+    if isinstance(value, int | float) and not isinstance(value, bool) and value >= 0:
+        return float(value)
+    raise ValueError(f"want {COUNT_WORDS}")
+
+
+def parse_usd(value: object) -> float:
+    """Return the dollars in `0.05USD`, or a plain number as it is.
+
+    Raises:
+        ValueError: It is neither, or below 0.
+    """
+    if isinstance(value, str) and (match := _USD.fullmatch(value)):
+        return float(Decimal(match[1]))
+    try:
+        return parse_count(value)
+    except ValueError:
+        raise ValueError(f"want {USD_WORDS}") from None
 
 
 def _plain(number: Decimal) -> str:

@@ -203,14 +203,6 @@ def test_a_right_file_is_read_and_survives_json() -> None:
             ),
         ),
         (
-            "{name: ceiling, metric: task.latency, quantile: 0.99,",
-            "§{name: ceiling, metric: task.latency,",
-            (
-                "analysis_templates.health.signals[1]: "
-                "quantile is missing: task.latency needs one, as 0.95"
-            ),
-        ),
-        (
             "{name: ceiling, metric: task.latency, quantile: 0.99, compare: absolute, limit: 8s",
             "§{name: ceiling, metric: task.latency, quantile: 0.99, compare: absolute",
             "analysis_templates.health.signals[1]: limit is missing: `compare: absolute` needs one",
@@ -222,10 +214,10 @@ def test_a_right_file_is_read_and_survives_json() -> None:
         ),
         (
             "compare: absolute, limit: 8s",
-            "limit: §8s",
+            "compare: baseline, limit: §8s",
             (
                 'analysis_templates.health.signals[1].limit = "8s": '
-                "needs `compare: absolute`; a comparison has `tolerate`"
+                "a comparison with the baseline has `tolerate`; a limit is `compare: absolute`"
             ),
         ),
         (
