@@ -69,6 +69,7 @@ class Message:
         awaited: 0 nobody waits, 1 the asker waits (for all of several),
             2 it waits for the first of several.
         attempt: 0 for the first sending; a message that is sent again counts up.
+        retry_of: Task that this message's task tries again; empty for a first attempt.
     """
 
     id: int
@@ -88,6 +89,7 @@ class Message:
     arm: int = 0
     awaited: int = 1
     attempt: int = 0
+    retry_of: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

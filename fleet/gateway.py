@@ -33,6 +33,7 @@ class _Account:
     """One task's account while it is kept; `ended_at` is the loop's time."""
 
     record: TaskRecord
+    envelope: Envelope
     ended: asyncio.Event = field(default_factory=asyncio.Event)
     ended_at: float = 0.0
 
@@ -102,15 +103,24 @@ class Gateway:
         table = self._messenger.router.table
         self._submitted += 1
         number = self._submitted
-        account = _Account(
-            TaskRecord(
-                task=request.id,
-                number=number,
-                table=table.number,
-                assignments=assignments(table, request.id),
-                started_s=loop.time(),
-            )
+        envelope = Envelope(
+            sender=OUTSIDE,
+            task=request.id,
+            conversation=request.conversation or request.id,
+            attributes=request.attributes,
+            table=table.number,
+            deadline=loop.time() + request.timeout_s,
+            traceparent=_traceparent(request.id),
+            retry_of=self._first_attempt(request),
         )
+        record = TaskRecord(
+            task=request.id,
+            number=number,
+            table=table.number,
+            assignments=assignments(table, envelope),
+            started_s=loop.time(),
+        )
+        account = _Account(record, replace(envelope, arm=_arm(record)))
         self._accounts[number] = account
         self._numbers[request.id] = number
         self._open[number] = account
@@ -147,27 +157,20 @@ class Gateway:
         return sum(
             1
             for account in self._open.values()
-            if router.version_for(role, account.record.task, account.record.table) == version
+            if router.version_for(role, account.envelope, account.record.table) == version
         )
 
     async def _carry(self, request: TaskRequest, role: str, account: _Account) -> None:
         loop = asyncio.get_running_loop()
         record, began = account.record, self._messenger.now()
-        arms = {assignment.arm for assignment in record.assignments}
-        envelope = Envelope(
-            sender=OUTSIDE,
-            task=request.id,
-            conversation=request.conversation or request.id,
-            attributes=request.attributes,
-            table=record.table,
-            deadline=record.started_s + request.timeout_s,
-            traceparent=_traceparent(request.id),
-            arm=Arm.CANARY if Arm.CANARY in arms else Arm.BASELINE if arms else Arm.NONE,
-        )
         outcome, result, error = Outcome.FAILED, None, "cancelled: the gateway stopped"
         try:
             result = await self._messenger.ask(
-                envelope, role, request.body, kind=request.kind, timeout_s=request.timeout_s
+                account.envelope,
+                role,
+                request.body,
+                kind=request.kind,
+                timeout_s=request.timeout_s,
             )
             outcome, error = Outcome.COMPLETED, ""
         except AgentError as failure:
@@ -190,6 +193,14 @@ class Gateway:
             self._ended[outcome] += 1
             self._forget()
 
+    def _first_attempt(self, request: TaskRequest) -> str:
+        """Return the task that this one tries again: the first of the chain, as far as known."""
+        if request.retry_of in {"", request.id}:
+            return ""
+        account = self._accounts.get(self._numbers.get(request.retry_of, 0))
+        before = "" if account is None else account.envelope.retry_of
+        return before or request.retry_of
+
     def _forget(self) -> None:
         while len(self._accounts) > TASKS_KEPT:
             number, account = next(iter(self._accounts.items()))
@@ -197,6 +208,12 @@ class Gateway:
                 return
             del self._accounts[number]
             self._numbers.pop(account.record.task, None)
+
+
+def _arm(record: TaskRecord) -> Arm:
+    """Return the arm that a task's records bear: it meets a canary in any role, or in none."""
+    arms = {assignment.arm for assignment in record.assignments}
+    return Arm.CANARY if Arm.CANARY in arms else Arm.BASELINE if arms else Arm.NONE
 
 
 def _traceparent(task: str) -> str:

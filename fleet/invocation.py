@@ -224,6 +224,7 @@ class Invocation:
             traceparent=message.traceparent,
             arm=Arm(message.arm),
             received=self._received,
+            retry_of=message.retry_of,
         )
 
     async def _send(self, ask: Ask, message_id: int, *, awaited: int) -> Any:

@@ -36,6 +36,7 @@ class Envelope:
         deadline: Event loop time at which the task or the invocation ends; None for never.
         arm: Arm of the task, for the records.
         received: Kind that the sending invocation last received, for the records.
+        retry_of: Id of the task that this one tries again; its arms are drawn by that id.
     """
 
     sender: Address
@@ -49,6 +50,7 @@ class Envelope:
     traceparent: str = ""
     arm: Arm = Arm.NONE
     received: str = ""
+    retry_of: str = ""
 
 
 class Messenger:
@@ -137,7 +139,7 @@ class Messenger:
         Raises:
             AgentError: It was not taken.
         """
-        address = self.router.pick(role, envelope.task, envelope.table)
+        address = self.router.pick(role, envelope, envelope.table)
         message = self._message(
             envelope,
             role,
@@ -174,7 +176,7 @@ class Messenger:
     ) -> Reply:
         router, recorder = self.router, self.recorder
         try:
-            address = router.pick(role, envelope.task, envelope.table)
+            address = router.pick(role, envelope, envelope.table)
         except AgentError as error:
             return _refusal(message_id, envelope.sender, error, role)
         bound = _remaining(envelope.deadline, timeout_s)
@@ -267,6 +269,7 @@ class Messenger:
             arm=int(envelope.arm),
             awaited=awaited,
             attempt=attempt,
+            retry_of=envelope.retry_of,
         )
 
 

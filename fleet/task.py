@@ -32,6 +32,8 @@ class TaskRequest:
         timeout_s: Deadline from submission, in seconds.
         conversation: Session that the task belongs to; its own id when empty.
         attributes: For routing rules and cohorts; JSON values.
+        retry_of: Id of an earlier task that this one tries again. It gets that one's arms, and
+            the judge counts the two as one: a bad version must not be judged by second attempts.
     """
 
     id: str
@@ -41,6 +43,7 @@ class TaskRequest:
     timeout_s: float = 60.0
     conversation: str = ""
     attributes: Mapping[str, Any] = field(default_factory=dict)
+    retry_of: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

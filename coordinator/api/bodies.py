@@ -90,5 +90,7 @@ class TaskBody(_Body):
     """Session that the task belongs to; its own id when empty."""
     attributes: dict[str, Any] = Field(default_factory=dict)
     """For routing rules and cohorts."""
+    retry_of: Annotated[str, Field(max_length=200)] = ""
+    """Task that this one tries again: it gets that one's arms, and the judge counts both as one."""
     id: Annotated[str, Field(pattern=r"^[A-Za-z0-9._:@-]{1,128}$")] | None = None
     """Unique in the fleet; drawn when null. Submitting an id again changes nothing."""

@@ -65,6 +65,7 @@ async def submit_task(
         timeout_s=task.timeout_s or role_settings(spec, role).timeout_s,
         conversation=task.conversation,
         attributes=task.attributes,
+        retry_of=task.retry_of,
     )
     await runtime.submit(request)
     response.headers["Location"] = f"/v1/fleets/{fleet}/tasks/{request.id}"

@@ -26,6 +26,16 @@ def submit(
     body: Annotated[str, typer.Option("--body", metavar="JSON", help="Body of the task.")],
     kind: Annotated[str, typer.Option("--kind", help="Kind of the first message.")] = "task",
     role: Annotated[str, typer.Option("--role", help="Entry role; else the fleet's first.")] = "",
+    conversation: Annotated[
+        str, typer.Option("--conversation", metavar="ID", help="Session that it belongs to.")
+    ] = "",
+    attributes: Annotated[
+        str,
+        typer.Option("--attributes", metavar="JSON", help="What routing may look at, by name."),
+    ] = "{}",
+    retry_of: Annotated[
+        str, typer.Option("--retry-of", metavar="ID", help="Task that this one tries again.")
+    ] = "",
     timeout: Timeout = "",
     wait: Wait = False,
     as_json: AsJson = False,
@@ -38,12 +48,14 @@ def submit(
     from rolewise.coordinator.errors import RolewiseError
     from rolewise.coordinator.views import TaskView
 
-    try:
-        request: dict[str, object] = {"body": json.loads(body), "kind": kind}
-    except ValueError as error:
-        raise RolewiseError("bad_input", f"--body is not JSON: {error}") from None
-    if role:
-        request["role"] = role
+    request: dict[str, object] = {"kind": kind}
+    for option, text in (("body", body), ("attributes", attributes)):
+        try:
+            request[option] = json.loads(text)
+        except ValueError as error:
+            raise RolewiseError("bad_input", f"--{option} is not JSON: {error}") from None
+    said = {"role": role, "conversation": conversation, "retry_of": retry_of}
+    request.update({field: value for field, value in said.items() if value})
     if timeout:
         request["timeout_s"] = seconds_of(timeout, "--timeout")
     client = connect(url)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from rolewise.coordinator.judge.analysis import Analysis
+from rolewise.fleet.routing.table import BY_TASK
 
 Release = Mapping[str, str]
 """Role -> version."""
@@ -61,6 +62,7 @@ class Stage:
         canary_replicas: Replicas of it while it is on trial.
         reason: Why this role stands at this place, in one sentence.
         drain_limit_s: What running invocations of a leaving version get before they are cancelled.
+        bucket_by: What arms are drawn for; see `RoleRoute`.
         keep_stable_s: How long the old version stays warm after 100 %, with the guards on.
     """
 
@@ -74,6 +76,7 @@ class Stage:
     reason: str = ""
     drain_limit_s: float = 120.0
     keep_stable_s: float = 0.0
+    bucket_by: str = BY_TASK
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from rolewise.coordinator.judge.analysis import Analysis, Evidence, Signal
 from rolewise.coordinator.plan.plan import Analyse, Pause, SetWeight, Stage, Step
+from rolewise.fleet.routing.table import BY_TASK
 from rolewise.fleet.spec import (
     AnalysisTemplateSpec,
     FleetSpec,
@@ -32,10 +33,11 @@ def build_stage(spec: FleetSpec, place: RolePlace, from_version: str, to_version
         replicas=role_settings(spec, place.role).replicas,
         canary_replicas=settings.canary_replicas,
         steps=tuple(_build_step(step) for step in settings.steps),
-        analysis=_build_analysis(settings.template, is_grouped=settings.bucket_by != "task"),
+        analysis=_build_analysis(settings.template, is_grouped=settings.bucket_by != BY_TASK),
         reason=place.reason,
         drain_limit_s=settings.drain_s,
         keep_stable_s=settings.keep_stable_s,
+        bucket_by=settings.bucket_by,
     )
 
 

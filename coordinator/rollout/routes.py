@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from rolewise.coordinator.plan.plan import Stage
-from rolewise.fleet.routing.table import RoutingTable
+from rolewise.fleet.routing.table import BY_TASK, RoutingTable
 
 
 def try_canary(table: RoutingTable, stage: Stage, salt: str, weight: float) -> RoutingTable:
@@ -16,6 +16,7 @@ def try_canary(table: RoutingTable, stage: Stage, salt: str, weight: float) -> R
         "canary": stage.to_version,
         "weight": weight,
         "salt": salt,
+        "bucket_by": stage.bucket_by,
     }
     return _next(table, stage.role, changes, taken_back=stage.to_version)
 
@@ -32,7 +33,7 @@ def withdraw_new(table: RoutingTable, stage: Stage) -> RoutingTable:
 
 
 def _only(version: str) -> dict[str, Any]:
-    return {"stable": version, "canary": "", "weight": 0.0, "salt": ""}
+    return {"stable": version, "canary": "", "weight": 0.0, "salt": "", "bucket_by": BY_TASK}
 
 
 def _next(

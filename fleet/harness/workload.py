@@ -45,8 +45,8 @@ class Workload:
     """An endless stream of tasks, the same for the same seed.
 
     Args:
-        source: Yields mappings with `body`, and optionally `kind`, `role`, `attributes`,
-            `timeout_s`.
+        source: Yields mappings with `body`, and optionally `kind`, `role`, `conversation`,
+            `attributes`, `timeout_s`.
         rate: Tasks a second; the gaps are exponential, so arrivals come in bursts as real ones.
         in_flight: Above so many running tasks none is given.
         timeout_s: Deadline of a task that names none.
@@ -103,6 +103,7 @@ class Workload:
             body=task.get("body"),
             kind=task.get("kind", "task"),
             role=task.get("role", ""),
+            conversation=task.get("conversation", ""),
             attributes=task.get("attributes", {}),
             timeout_s=task.get("timeout_s", self._timeout_s),
         )

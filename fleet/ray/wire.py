@@ -118,6 +118,7 @@ def pack_message(message: Message) -> MessageWire:
         message.arm,
         message.awaited,
         message.attempt,
+        message.retry_of,
     )
 
 
@@ -145,6 +146,7 @@ def unpack_message(wire: MessageWire) -> Message:
         arm=wire[14],
         awaited=wire[15],
         attempt=wire[16],
+        retry_of=wire[17],
     )
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 
 from rolewise.agents.errors import NoReplica
 from rolewise.agents.message import Address
-from rolewise.fleet.routing.assign import assigned_version
+from rolewise.fleet.routing.assign import Drawn, assigned_version
 from rolewise.fleet.routing.table import RoleRoute, RoutingTable
 
 TABLES_KEPT = 256
@@ -51,8 +51,10 @@ class Router:
         live = {address for group in fresh.values() for address in group}
         self._outstanding = {a: n for a, n in self._outstanding.items() if a in live}
 
-    def version_for(self, role: str, task: str, table: int) -> str:
+    def version_for(self, role: str, drawn: Drawn, table: int) -> str:
         """Return the version that serves `role` for a task submitted under `table`.
+
+        Equal in every process: it needs only what the task's messages carry.
 
         Raises:
             NoReplica: The fleet has no such role.
@@ -64,18 +66,18 @@ class Router:
         if routes is None and self._tables:
             routes = next(iter(self._tables.values()))
         route = (routes or {}).get(role, now)
-        version = assigned_version(route, task)
+        version = assigned_version(route, drawn)
         if (role, version) in self._current.withdrawn or (role, version) not in self._replicas:
             return now.stable
         return version
 
-    def pick(self, role: str, task: str, table: int) -> Address:
+    def pick(self, role: str, drawn: Drawn, table: int) -> Address:
         """Return the replica with the fewest open asks of this process.
 
         Raises:
             NoReplica: No live replica of the version, or no such role.
         """
-        version = self.version_for(role, task, table)
+        version = self.version_for(role, drawn, table)
         group = self._replicas.get((role, version))
         if not group:
             raise NoReplica(f"no live replica of {role}@{version}")

@@ -9,6 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+BY_TASK, BY_CONVERSATION = "task", "conversation"
+"""What an arm may be drawn for; any other word names an attribute of tasks."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RoleRoute:
@@ -19,6 +22,8 @@ class RoleRoute:
         canary: Version on trial; empty when there is none.
         weight: Percent of new tasks for the canary, 0 to 100.
         salt: Seeds the cohort hash: one for each trial, kept as the weight rises.
+        bucket_by: What an arm is drawn for: `task`, `conversation`, or the name of an attribute
+            of tasks. All tasks of one conversation, or of one value of it, have one arm.
         idempotent: A request whose replica was lost or drained may be sent again.
     """
 
@@ -27,6 +32,7 @@ class RoleRoute:
     canary: str = ""
     weight: float = 0.0
     salt: str = ""
+    bucket_by: str = BY_TASK
     idempotent: bool = False
 
     def __post_init__(self) -> None:

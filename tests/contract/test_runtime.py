@@ -159,6 +159,39 @@ async def weights_split_new_tasks_and_stick(runtime: Runtime) -> None:
             assert assignment.weight == 40.0
 
 
+async def a_user_keeps_one_arm_and_a_retry_that_of_the_first_attempt(runtime: Runtime) -> None:
+    await launch(runtime)
+    await runtime.scale(version("worker", "v2"), 1, fencing=1)
+    by_user = {"canary": "v2", "weight": 50.0, "salt": "s", "bucket_by": "user"}
+    await runtime.install(table(2, worker=by_user), fencing=1)
+    body = {"do": "relay", "body": {"do": "version"}}
+    got: dict[str, set[str]] = {}
+    for number in range(24):
+        user = f"u{number % 6}"
+        request = TaskRequest(id=f"t{number}", body=body, attributes={"user": user})
+        await runtime.submit(request)
+        record = await runtime.result(request.id, wait_s=20.0)
+        assert record is not None
+        assert [a.unit for a in record.assignments] == [user]
+        got.setdefault(user, set()).add(record.result)
+    assert {len(versions) for versions in got.values()} == {1}
+    assert set().union(*got.values()) == {"v1", "v2"}
+
+    by_task = {"canary": "v2", "weight": 50.0, "salt": "s"}
+    await runtime.install(table(3, worker=by_task), fencing=1)
+    for number in range(8):
+        first = await end_of(runtime, f"first{number}", body)
+        before = f"first{number}"
+        for attempt in range(2):
+            again = TaskRequest(id=f"again{number}-{attempt}", body=body, retry_of=before)
+            await runtime.submit(again)
+            record = await runtime.result(again.id, wait_s=20.0)
+            assert record is not None
+            assert record.result == first.result
+            assert [a.unit for a in record.assignments] == [f"first{number}"]
+            before = again.id  # what tries a retry again belongs to the first attempt, too
+
+
 async def a_withdrawn_version_gets_nothing_more(runtime: Runtime) -> None:
     await launch(runtime)
     await runtime.scale(version("worker", "v2"), 1, fencing=1)
@@ -288,6 +321,7 @@ SCENARIOS: list[Scenario] = [
     a_cancelled_branch_frees_its_slot,
     a_full_queue_pushes_back,
     weights_split_new_tasks_and_stick,
+    a_user_keeps_one_arm_and_a_retry_that_of_the_first_attempt,
     a_withdrawn_version_gets_nothing_more,
     a_drain_cancels_what_does_not_end,
     an_older_fencing_number_is_refused,

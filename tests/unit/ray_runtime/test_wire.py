@@ -38,6 +38,7 @@ messages = st.builds(
     arm=st.integers(0, 2),
     awaited=st.integers(0, 2),
     attempt=st.integers(0, 3),
+    retry_of=text,
 )
 failures = st.builds(Failure, code=text, message=text, role=text, version=text, cause=text)
 replies = st.builds(Reply, to=st.integers(1, 2**64 - 1), sender=addresses, body=bodies) | st.builds(

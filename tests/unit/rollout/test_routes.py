@@ -24,6 +24,13 @@ def test_a_canary_is_tried_made_stable_and_withdrawn():
     assert back == replace(TABLE, number=7, withdrawn=TABLE.withdrawn | {NEW})
 
 
+def test_a_canary_is_drawn_as_its_stage_says_and_no_longer_than_the_trial():
+    tried = try_canary(TABLE, replace(STAGE, bucket_by="user"), "salt", 5.0)
+    assert tried.by_role["supplier"].bucket_by == "user"
+    assert make_stable(tried, STAGE).by_role["supplier"].bucket_by == "task"
+    assert withdraw_new(tried, STAGE).by_role["supplier"].bucket_by == "task"
+
+
 def test_a_withdrawn_version_may_be_tried_again():
     withdrawn = withdraw_new(TABLE, STAGE)
     assert try_canary(withdrawn, STAGE, "salt", 5.0).withdrawn == TABLE.withdrawn

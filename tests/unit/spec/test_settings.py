@@ -38,6 +38,16 @@ def test_a_stage_takes_what_it_does_not_say_from_the_strategy() -> None:
     assert negotiator.template is spec.analysis_templates["health"]
 
 
+def test_a_stage_may_be_drawn_by_something_else_than_the_strategy_says() -> None:
+    text = broken("    analysis: health\n", "    analysis: health\n    bucket_by: user\n").replace(
+        "canary_replicas: 2, drain", "canary_replicas: 2, bucket_by: conversation, drain"
+    )
+    spec = parse_fleet(text)
+    ways = {role: stage_settings(spec, role).bucket_by for role in ("negotiator", "supplier")}
+    assert ways == {"negotiator": "conversation", "supplier": "user"}
+    assert stage_settings(parse_fleet(FLEET), "supplier").bucket_by == "task"
+
+
 def test_the_smallest_file_has_a_whole_strategy() -> None:
     spec = parse_fleet(SMALLEST)
     stage = stage_settings(spec, "only")
