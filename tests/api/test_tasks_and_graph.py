@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import httpx
 import networkx as nx
 import pytest
 
-from tests.api.world import check_problem
+from rolewise.fleet.routing.table import RoleRoute, RoutingTable
+from tests.api.world import World, check_problem
 
 TASKS = "/v1/fleets/pair/tasks"
 
@@ -48,6 +50,23 @@ async def test_submitting_an_id_again_changes_nothing(client: httpx.AsyncClient)
     assert again.status_code == 202
     assert (await end_of(client, "t-1"))["result"] == 2
     assert (await client.get("/v1/fleets/pair")).json()["tasks"]["submitted"] == 1
+
+
+async def test_a_retry_and_a_session_get_the_arms_that_they_had(
+    client: httpx.AsyncClient, world: World
+):
+    trial = RoleRoute(role="adder", stable="v1", canary="v2", weight=50.0, salt="pepper")
+    routes = [RoleRoute(role=role, stable="v1") for role in ("worker", "entry")]
+    for number, route in enumerate((trial, replace(trial, bucket_by="conversation")), start=2):
+        table = RoutingTable(number=number, routes=(route, *routes))
+        await world.runtime.install(table, fencing=0)
+        seen = set()
+        for n in range(12):
+            first = (await submit(client, id=f"{number}-{n}", conversation=f"s{n}")).json()["arms"]
+            more = {"conversation": f"s{n}"} if number == 3 else {"retry_of": f"{number}-{n}"}
+            assert (await submit(client, **more)).json()["arms"] == first
+            seen.add(first["adder"])
+        assert seen == {"canary", "baseline"}
 
 
 async def test_a_failed_and_a_late_task_say_so(client: httpx.AsyncClient):

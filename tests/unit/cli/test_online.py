@@ -163,6 +163,11 @@ def test_the_same_key_starts_one_rollout(shell: Shell):
         (("graph", "show", "pair", "--last", "soon"), "soon"),
         (("task", "get", "t-9"), "t-9"),
         (("task", "submit", "pair", "--body", "{"), "--body is not JSON"),
+        (
+            ("task", "submit", "pair", "--body", "1", "--attributes", "{"),
+            "--attributes is not JSON",
+        ),
+        (("task", "submit", "pair", "--body", "1", "--attributes", "[]"), "attributes"),
         (("task", "submit", "pair", "--body", "1", "--timeout", "5"), "--timeout = '5'"),
         (("task", "submit", "pair", "--body", "1", "--role", "adder"), "adder"),
     ],
@@ -187,7 +192,8 @@ def test_a_plan_of_a_fleet_that_runs(shell: Shell):
 
 
 def test_tasks_are_given_and_accounted_for(shell: Shell):
-    done = shell("task", "submit", "pair", "--body", ADD, "--wait")
+    about = ("--attributes", '{"user": "ana"}', "--conversation", "s-1", "--retry-of", "t-0")
+    done = shell("task", "submit", "pair", "--body", ADD, *about, "--wait")
     assert done.code == 0
     assert "completed in " in done.out
     assert "result: 3" in done.out
