@@ -69,6 +69,7 @@ class ReplicaCore:
         self._reasons: dict[int, str] = {}
         self._events: set[asyncio.Task[Reply]] = set()
         self._taken = 0
+        self._begun = 0
 
     @property
     def running(self) -> int:
@@ -79,6 +80,11 @@ class ReplicaCore:
     def queued(self) -> int:
         """Messages that wait for a slot."""
         return len(self._queue)
+
+    @property
+    def begun(self) -> int:
+        """Messages that have got a slot so far."""
+        return self._begun
 
     async def handle(self, message: Message) -> Reply:
         """Handle one request and return its reply; failures are replies too.
@@ -199,6 +205,7 @@ class ReplicaCore:
     async def _run(self, message: Message, arrived: float, deadline: float | None) -> Reply:
         loop = asyncio.get_running_loop()
         started = loop.time()
+        self._begun += 1
         self._record(Happening.STARTED, message, duration_ns=int((started - arrived) * 1e9))
         invocation = Invocation(replica=self, message=message, deadline=deadline, started=started)
         self._running[message.id] = invocation

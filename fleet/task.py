@@ -81,10 +81,12 @@ class TaskRecord:
         input_tokens: Sum of what its agents noted; None where nobody noted any usage, which is
             not the same as 0. Likewise `output_tokens` and `cost_usd`.
         flags: Names of the loop flags that were raised for it.
-        message_latency_s: Role -> seconds that each request to it took, from sent to its end.
+        message_latency_s: Role -> seconds that each request to it took, from sent to its end;
+            only of tasks in a trial, and at most the first 512.
         cpu_s: Seconds of CPU that replicas spent while they served it, shared out by messages;
-            None where it is not measured.
-        memory_bytes: Role -> largest resident memory of the replicas that served it.
+            None where it is not measured: in one process there is no telling.
+        memory_bytes: Role -> largest resident memory of the replicas that served it; measured
+            where each replica is a process.
         partial: Some of its telemetry was lost: the sums are lower bounds.
     """
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
+from dataclasses import replace
 
 from ray.exceptions import RayError
 
@@ -12,6 +13,7 @@ from rolewise.agents.message import Address
 from rolewise.fleet.ids import IdSource
 from rolewise.fleet.messenger import Messenger
 from rolewise.fleet.ray.exchange import ExchangeLink, carry_by_actor
+from rolewise.fleet.ray.meter import Meter
 from rolewise.fleet.ray.view import Peer, Ticket, View
 from rolewise.fleet.recording.notes import Delivery
 from rolewise.fleet.recording.recorder import Recorder, split_by_task
@@ -43,6 +45,8 @@ class FleetProcess:
             ids=IdSource(number, ticket.restarts),
             now=time.perf_counter,
         )
+        self.meter: Meter | None = None
+        """Of a process that does nothing but serve messages; set by such a one."""
         self._view = ticket.view
         self._links: dict[Address, tuple[int, ExchangeLink]] = {}
         self._unsent: dict[int, Delivery] = {}
@@ -68,6 +72,12 @@ class FleetProcess:
                 delivery = self.recorder.take()
                 if delivery is None:
                     return
+                if self.meter is not None:
+                    delivery = replace(
+                        delivery,
+                        cpu_s_per_message=self.meter.cpu_s_per_message(),
+                        memory_bytes=self.meter.memory_bytes(),
+                    )
                 parts = split_by_task(delivery, len(self._view.collectors))
                 self._unsent = {shard: part for shard, part in enumerate(parts) if part}
             for shard, part in list(self._unsent.items()):

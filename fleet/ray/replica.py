@@ -19,6 +19,7 @@ from rolewise.agents.message import Address
 from rolewise.fleet.ray.desk import ExchangeServer
 from rolewise.fleet.ray.environment import extend_search_path
 from rolewise.fleet.ray.memory import RayMemory
+from rolewise.fleet.ray.meter import Meter
 from rolewise.fleet.ray.process import FleetProcess
 from rolewise.fleet.ray.view import Ticket, View
 from rolewise.fleet.replica import ReplicaCore
@@ -162,6 +163,7 @@ class ReplicaActor:
             config=version.config,
             now=loop.time,
         )
+        process.meter = Meter(lambda: core.begun)
         server = ExchangeServer(
             address,
             process.incarnation,

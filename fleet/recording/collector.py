@@ -15,22 +15,30 @@ import numpy as np
 from rolewise.fleet.recording.notes import Delivery, Noted
 from rolewise.fleet.task import TaskRecord, task_key
 from rolewise.graphs.interaction_graph import InteractionWindows
-from rolewise.graphs.interactions import Happening
+from rolewise.graphs.interactions import Arm, Batch, Happening
 
 TASKS_KEPT = 60_000
+LATENCIES_KEPT = 512
+"""Of one task's requests to one role; a loop of thousands tells no more than its first."""
+
+_ENDED = (Happening.REPLIED, Happening.FAILED, Happening.TIMED_OUT)
 
 
 @dataclass(slots=True)
 class Tally:
-    """The sums of one task, as far as telemetry has arrived."""
+    """The sums of one task, as far as telemetry has arrived; None is not measured."""
 
     messages: int = 0
     tool_calls: int = 0
     tool_errors: int = 0
+    has_usage: bool = False
     input_tokens: float = 0.0
     output_tokens: float = 0.0
     cost_usd: float = 0.0
     scores: dict[str, float] = field(default_factory=dict)
+    latencies_s: dict[str, list[float]] = field(default_factory=dict)
+    cpu_s: float | None = None
+    memory_bytes: dict[str, float] = field(default_factory=dict)
 
 
 class Collector:
@@ -58,6 +66,9 @@ class Collector:
             self._tally(key).messages += count
         if len(delivery.notes):
             self._take_notes(delivery)
+        self._take_latencies(batch)
+        if delivery.cpu_s_per_message is not None:
+            self._take_work(batch, delivery.cpu_s_per_message, delivery.memory_bytes)
 
     def complete(self, records: Iterable[TaskRecord]) -> tuple[TaskRecord, ...]:
         """Return the records with this shard's sums written in."""
@@ -72,11 +83,43 @@ class Collector:
             messages=tally.messages,
             tool_calls=tally.tool_calls,
             tool_errors=tally.tool_errors,
-            input_tokens=int(tally.input_tokens),
-            output_tokens=int(tally.output_tokens),
-            cost_usd=tally.cost_usd,
+            input_tokens=int(tally.input_tokens) if tally.has_usage else None,
+            output_tokens=int(tally.output_tokens) if tally.has_usage else None,
+            cost_usd=tally.cost_usd if tally.has_usage else None,
             scores=dict(tally.scores),
+            message_latency_s={role: tuple(took) for role, took in tally.latencies_s.items()},
+            cpu_s=tally.cpu_s,
+            memory_bytes=dict(tally.memory_bytes),
         )
+
+    def _take_latencies(self, batch: Batch) -> None:
+        """Note what each request of a task in a trial took; nobody asks about other tasks."""
+        records = batch.records
+        ended = records[np.isin(records["ev"], _ENDED) & (records["arm"] != Arm.NONE)]
+        columns = (ended[name].tolist() for name in ("task", "dst", "dur"))
+        for key, target, took_ns in zip(*columns, strict=True):
+            role = batch.nodes[target].partition("@")[0]
+            took = self._tally(key).latencies_s.setdefault(role, [])
+            if len(took) < LATENCIES_KEPT:
+                took.append(took_ns / 1e9)
+
+    def _take_work(self, batch: Batch, cpu_s: float, memory_bytes: int | None) -> None:
+        """Give each task its part of what the replica's process used.
+
+        CPU is measured for a process, not for a message, so the parts are equal: right in sum, and
+        so for the mean of the tasks that a version served, which is what the judge compares. It
+        does not tell which of two tasks that were served side by side was the greedy one. Memory
+        is that of the whole process while it served the task: it tells a version that holds
+        more, not a task that needs more.
+        """
+        role = batch.source.partition("@")[0]
+        began = batch.records["task"][batch.records["ev"] == Happening.STARTED]
+        keys, counts = np.unique(began, return_counts=True)
+        for key, count in zip(keys.tolist(), counts.tolist(), strict=True):
+            tally = self._tally(key)
+            tally.cpu_s = (tally.cpu_s or 0.0) + count * cpu_s
+            if memory_bytes is not None:
+                tally.memory_bytes[role] = max(tally.memory_bytes.get(role, 0.0), memory_bytes)
 
     def _take_notes(self, delivery: Delivery) -> None:
         node = delivery.batch.source.partition("#")[0]
@@ -88,6 +131,7 @@ class Collector:
                     tally.tool_calls += 1
                     tally.tool_errors += not ok
                 elif what == Noted.USAGE:
+                    tally.has_usage = True
                     tally.input_tokens += a
                     tally.output_tokens += b
                     tally.cost_usd += c

@@ -52,8 +52,13 @@ class Delivery:
             also name what the notes speak of.
         notes: Array of `NOTE_DTYPE`.
         lost_notes: Notes dropped so far because nobody took them.
+        cpu_s_per_message: CPU seconds of the replica's process since its last delivery, for each
+            message that it began to handle since; None where it is not measured.
+        memory_bytes: Resident memory of the process; None where it is not measured.
     """
 
     batch: Batch
     notes: Notes
     lost_notes: int = 0
+    cpu_s_per_message: float | None = None
+    memory_bytes: int | None = None

@@ -209,6 +209,8 @@ def split_by_task(delivery: Delivery, shards: int) -> list[Delivery | None]:
                 ),
                 notes=notes,
                 lost_notes=delivery.lost_notes if shard == 0 else 0,
+                cpu_s_per_message=delivery.cpu_s_per_message,
+                memory_bytes=delivery.memory_bytes,
             )
             if len(records) or len(notes)
             else None

@@ -286,6 +286,42 @@ async def tool_calls_and_usage_reach_the_account(runtime: Runtime) -> None:
     assert record.scores == {"quality": 0.5}
 
 
+async def what_nobody_noted_is_none_and_not_nought(runtime: Runtime) -> None:
+    await launch(runtime)
+    await end_of(runtime, "t", {"do": "add", "a": 1, "b": 1})
+
+    async def counted() -> bool:
+        closed = (await runtime.observe()).closed
+        return bool(closed) and closed[0].messages == 2
+
+    await until(runtime, counted, "messages counted")
+    record = (await runtime.observe()).closed[0]
+    assert (record.input_tokens, record.output_tokens, record.cost_usd) == (None, None, None)
+    assert record.message_latency_s == {}, "it was in no trial"
+
+
+async def what_a_request_took_reaches_the_account_by_role(runtime: Runtime) -> None:
+    await launch(runtime)
+    await runtime.scale(version("worker", "v2"), 1, fencing=1)
+    trial = {"canary": "v2", "weight": 50.0, "salt": "s"}
+    await runtime.install(table(2, worker=trial), fencing=1)
+    await end_of(runtime, "slow", {"do": "relay", "body": {"do": "sleep", "s": 0.3}})
+    await end_of(runtime, "all", {"do": "all"})
+    late = {"do": "relay", "body": {"do": "sleep", "s": 5.0}, "s": 0.2}
+    await end_of(runtime, "late", late)
+
+    async def counted() -> bool:
+        closed = (await runtime.observe()).closed
+        return len(closed) >= 3 and all("worker" in r.message_latency_s for r in closed[:3])
+
+    await until(runtime, counted, "latencies counted")
+    slow, every, gave_up = (r.message_latency_s for r in (await runtime.observe()).closed[:3])
+    assert set(slow) == set(every) == {"entry", "worker"}
+    assert 0.3 <= slow["worker"][0] <= slow["entry"][0]
+    assert len(every["worker"]) == 3
+    assert 0.2 <= gave_up["worker"][0] < 5.0
+
+
 async def messages_reach_the_interaction_graph(runtime: Runtime) -> None:
     await launch(runtime)
     await end_of(runtime, "t", {"do": "all"})
@@ -328,6 +364,8 @@ SCENARIOS: list[Scenario] = [
     scaling_is_idempotent_and_acknowledged,
     every_task_is_accounted_for_once_and_in_order,
     tool_calls_and_usage_reach_the_account,
+    what_nobody_noted_is_none_and_not_nought,
+    what_a_request_took_reaches_the_account_by_role,
     messages_reach_the_interaction_graph,
     a_mutual_ask_on_one_slot_is_seen_as_a_deadlock,
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,11 @@ class Rough(Agent):
         match message.body:
             case {"block on": fifo}:
                 return Path(fifo).read_text()  # noqa: ASYNC240  (the whole point)
+            case {"burn": seconds}:
+                ends = time.process_time() + seconds
+                while time.process_time() < ends:
+                    pass
+                return "burnt"
             case {"die": code}:
                 os._exit(code)
             case {"read variable": name}:

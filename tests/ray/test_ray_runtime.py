@@ -116,6 +116,27 @@ def test_an_actor_that_ray_has_given_up_is_made_anew(fleet: RayRuntime) -> None:
     asyncio.run(main())
 
 
+def test_what_a_replica_uses_is_shared_out_over_the_tasks_that_it_served(
+    fleet: RayRuntime,
+) -> None:
+    async def main() -> None:
+        cursor = (await fleet.observe()).counts.submitted
+        for n in range(3):
+            await end_of(fleet, f"burn-{n}", {"burn": 0.3})
+        records: list[TaskRecord] = []
+
+        async def measured() -> bool:
+            records[:] = (await fleet.observe(cursor)).closed[:3]
+            return len(records) == 3 and all(r.cpu_s is not None for r in records)
+
+        await until(measured, "CPU in the accounts")
+        burnt = sum(r.cpu_s or 0.0 for r in records)
+        assert 0.9 <= burnt < 3.0, "what else the processes do is little"
+        assert all(1e7 < r.memory_bytes["rough"] < 5e9 for r in records)
+
+    asyncio.run(main())
+
+
 def test_a_blocked_replica_still_says_what_it_does(fleet: RayRuntime, tmp_path: Path) -> None:
     fifo = tmp_path / "gate"
     os.mkfifo(fifo)
