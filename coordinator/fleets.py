@@ -26,6 +26,7 @@ from rolewise.coordinator.plan.order import place_roles
 from rolewise.coordinator.plan.plan import Plan, PlanRefused, Release
 from rolewise.coordinator.rollout.decide import Refusal, undo_target
 from rolewise.coordinator.rollout.state import Rollout
+from rolewise.coordinator.scoring import scorer_problem
 from rolewise.fleet.release import TargetError, definition, first_release, parse_target
 from rolewise.fleet.routing.table import RoleRoute, RoutingTable
 from rolewise.fleet.runtime import Runtime, VersionDefinition
@@ -220,6 +221,7 @@ def plan_release(
             to_name=to_name,
             capacity=capacity,
             loads=import_problem,
+            scorer_loads=scorer_problem,
             expected_tasks=_expected_tasks,
         )
     except PlanRefused as error:

@@ -12,6 +12,8 @@ import asyncio
 import hashlib
 from collections import OrderedDict
 from dataclasses import dataclass, field, replace
+from math import isnan
+from typing import Any
 
 from rolewise.agents.errors import AgentError, NoReplica, Overloaded
 from rolewise.agents.message import OUTSIDE
@@ -27,6 +29,9 @@ TASKS_AT_ONCE = 5000
 TASKS_KEPT = 50_000
 """Ended tasks whose account can still be read; older ones stay in the counts only."""
 
+BODIES_KEPT = 20_000
+"""Tasks whose body is still there for a scorer; bodies may be large."""
+
 
 @dataclass(slots=True)
 class _Account:
@@ -34,6 +39,8 @@ class _Account:
 
     record: TaskRecord
     envelope: Envelope
+    body: Any = None
+    has_body: bool = True
     ended: asyncio.Event = field(default_factory=asyncio.Event)
     ended_at: float = 0.0
 
@@ -120,10 +127,11 @@ class Gateway:
             assignments=assignments(table, envelope),
             started_s=loop.time(),
         )
-        account = _Account(record, replace(envelope, arm=_arm(record)))
+        account = _Account(record, replace(envelope, arm=_arm(record)), request.body)
         self._accounts[number] = account
         self._numbers[request.id] = number
         self._open[number] = account
+        self._forget_body(number - BODIES_KEPT)
         handler = loop.create_task(self._carry(request, role, account))
         self._handlers.add(handler)
         handler.add_done_callback(self._handlers.discard)
@@ -139,7 +147,19 @@ class Gateway:
                     await account.ended.wait()
             except TimeoutError:
                 pass
-        return account.record
+        return replace(account.record, body=account.body, has_body=account.has_body)
+
+    def score(self, task: str, name: str, value: float) -> bool:
+        """Write a score into a task's account; see `Runtime.score`."""
+        if not (isnan(value) or 0.0 <= value <= 1.0):
+            raise ValueError(f"score {name!r} of task {task!r} = {value}: want 0 to 1, or NaN")
+        account = self._accounts.get(self._numbers.get(task, 0))
+        if account is None:
+            return False
+        record = account.record
+        if name not in record.scores:
+            account.record = replace(record, scores={**record.scores, name: value})
+        return True
 
     def tasks_since(self, cursor: int) -> tuple[TaskRecord, ...]:
         """Return the tasks behind number `cursor`, without gaps, in order, `TASKS_AT_ONCE` at most.
@@ -181,7 +201,7 @@ class Gateway:
             error = f"internal: {type(failure).__name__}: {failure}"
         finally:
             account.record = replace(
-                record,
+                account.record,
                 outcome=outcome,
                 result=result,
                 error=error,
@@ -192,6 +212,11 @@ class Gateway:
             del self._open[record.number]
             self._ended[outcome] += 1
             self._forget()
+
+    def _forget_body(self, number: int) -> None:
+        account = self._accounts.get(number)
+        if account is not None:
+            account.body, account.has_body = None, False
 
     def _first_attempt(self, request: TaskRequest) -> str:
         """Return the task that this one tries again: the first of the chain, as far as known."""

@@ -178,6 +178,25 @@ class Runtime(Protocol):
         """Return the account of a task, waiting up to `wait_s` for its end; None when unknown."""
         ...
 
+    async def score(self, task: str, name: str, value: float) -> bool:
+        """Write a score into a task's account, where `result` and `observe` show it.
+
+        A score that a task has got this way stays: writing it again changes nothing, whoever does
+        it, so it needs no fencing number. It hides one of that name that an agent noted.
+
+        Args:
+            task: The task.
+            name: Which score.
+            value: 0 to 1; NaN says that it could not be scored.
+
+        Returns:
+            Whether the fleet still keeps the task's account.
+
+        Raises:
+            ValueError: The value is neither.
+        """
+        ...
+
     async def observe(self, cursor: int = 0) -> Observation:
         """Read liveness, counts and the tasks with a number behind `cursor`."""
         ...

@@ -80,6 +80,7 @@ class TaskRecord:
         messages: Requests and events sent for it.
         input_tokens: Sum of what its agents noted; None where nobody noted any usage, which is
             not the same as 0. Likewise `output_tokens` and `cost_usd`.
+        scores: By name, 0 to 1: what agents noted and scorers found; NaN where a scorer failed.
         flags: Names of the loop flags that were raised for it.
         message_latency_s: Role -> seconds that each request to it took, from sent to its end;
             only of tasks in a trial, and at most the first 512.
@@ -88,6 +89,8 @@ class TaskRecord:
         memory_bytes: Role -> largest resident memory of the replicas that served it; measured
             where each replica is a process.
         partial: Some of its telemetry was lost: the sums are lower bounds.
+        body: Body of the first message; only in the answer of `Runtime.result`.
+        has_body: `body` is there: the fleet keeps those of its latest tasks.
     """
 
     task: str
@@ -111,6 +114,8 @@ class TaskRecord:
     cpu_s: float | None = None
     memory_bytes: Mapping[str, float] = field(default_factory=dict)
     partial: bool = False
+    body: Any = None
+    has_body: bool = False
 
 
 def task_key(task: str) -> int:

@@ -12,12 +12,15 @@ from rolewise.coordinator.plan.stages import ExpectedTasks, build_stage, foretel
 from rolewise.fleet.identity import content_hash
 from rolewise.fleet.release import definition, diff_release
 from rolewise.fleet.runtime import VersionDefinition
-from rolewise.fleet.spec import FleetSpec
+from rolewise.fleet.spec import FleetSpec, stage_settings
 from rolewise.fleet.spec.problems import did_you_mean
 from rolewise.graphs.criticality import RolePlace
 
 Loads = Callable[[VersionDefinition], str | None]
 """Tries whether a version loads; returns what is wrong, or None."""
+
+ScorerLoads = Callable[[str], str | None]
+"""Tries whether an import path leads to a scorer; returns what is wrong, or None."""
 
 
 def build_plan(
@@ -29,6 +32,7 @@ def build_plan(
     to_name: str = "",
     capacity: Capacity | None = None,
     loads: Loads | None = None,
+    scorer_loads: ScorerLoads | None = None,
     expected_tasks: ExpectedTasks | None = None,
 ) -> Plan:
     """Plan the way from one release to another, least critical role first.
@@ -41,6 +45,7 @@ def build_plan(
         to_name: The wanted release's name, if it has one.
         capacity: The cluster; not checked when None.
         loads: Tries the new versions; not checked when None.
+        scorer_loads: Tries the scorers that judge them; not checked when None.
         expected_tasks: How long an analysis will take; without it, the plan does not say.
 
     Raises:
@@ -57,6 +62,8 @@ def build_plan(
     roles = [place.role for place in order]
     if loads is not None:
         problems += _load_problems(spec, after, roles, loads)
+    if scorer_loads is not None:
+        problems += _scorer_problems(spec, roles, scorer_loads)
     if capacity is not None:
         known = [role for role in running if role in spec.roles]
         problems += find_shortages(spec, known, roles, capacity)
@@ -108,6 +115,18 @@ def _load_problems(
     for role in roles:
         if problem := loads(definition(spec, role, after[role])):
             yield f"{role}@{after[role]} does not load: {problem}"
+
+
+def _scorer_problems(spec: FleetSpec, roles: Sequence[str], loads: ScorerLoads) -> Iterator[str]:
+    named = [
+        (role, signal.name, signal.scorer)
+        for role in roles
+        for signal in stage_settings(spec, role).template.signals
+        if signal.scorer
+    ]
+    for role, name, scorer in named:
+        if problem := loads(scorer):
+            yield f"stage {role}, signal {name}: {problem}"
 
 
 def _same_content(spec: FleetSpec, stages: Sequence[Stage]) -> Iterator[str]:

@@ -33,10 +33,10 @@ def _finite(value: Any) -> Any:
 ByName = Annotated[dict[str, str], AfterValidator(_sorted_map)]
 """A map in the order of its keys."""
 
-NumberByName = Annotated[dict[str, float], AfterValidator(_sorted_map)]
-
 Figure = Annotated[float | None, BeforeValidator(_finite)]
 """A number; null when it is not known or has no bound, since JSON has no infinity."""
+
+NumberByName = Annotated[dict[str, Figure], AfterValidator(_sorted_map)]
 
 
 def to_jsonable(value: Any) -> Any:

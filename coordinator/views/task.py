@@ -36,6 +36,7 @@ class TaskView(View):
     output_tokens: int | None
     cost_usd: float | None
     scores: NumberByName
+    """0 to 1 by name; null where a scorer could not tell."""
     partial: bool
     """Some of its telemetry was lost: the sums are lower bounds."""
 

@@ -132,6 +132,10 @@ class LocalRuntime:
         self._collect()
         return None if record is None else self._collector.complete([record])[0]
 
+    async def score(self, task: str, name: str, value: float) -> bool:
+        """Write a score into a task's account."""
+        return self._gateway.score(task, name, value)
+
     async def observe(self, cursor: int = 0) -> Observation:
         """Read liveness, counts and the tasks behind the cursor."""
         self._collect()

@@ -54,6 +54,11 @@ class GatewayActor:
         _, gateway = await self._open()
         return await gateway.result(task, wait_s)
 
+    async def score(self, task: str, name: str, value: float) -> bool:
+        """Write a score into a task's account; see `Runtime.score`."""
+        _, gateway = await self._open()
+        return gateway.score(task, name, value)
+
     async def accounts(self, cursor: int) -> Accounts:
         """Return the counts, and the tasks behind the cursor."""
         _, gateway = await self._open()

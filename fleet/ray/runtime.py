@@ -109,6 +109,11 @@ class RayRuntime:
         (completed,), _ = await self._complete((record,))
         return completed
 
+    async def score(self, task: str, name: str, value: float) -> bool:
+        """Write a score into a task's account."""
+        is_kept: bool = await _answer(self._gateway.score.remote(task, name, value))
+        return is_kept
+
     async def observe(self, cursor: int = 0) -> Observation:
         """Read liveness, counts and the tasks behind the cursor."""
         accounts, replicas = await asyncio.gather(
@@ -157,8 +162,9 @@ class RayRuntime:
         """Write the collectors' sums into records; return also how much telemetry was lost."""
         shards: list[list[TaskRecord]] = [[] for _ in self._collectors]
         for record in records:
-            # Results stay here: they may be large, and of classes that only agents know.
-            shards[task_key(record.task) % len(shards)].append(replace(record, result=None))
+            # Bodies and results stay here: they may be large, and of classes only agents know.
+            bare = replace(record, result=None, body=None)
+            shards[task_key(record.task) % len(shards)].append(bare)
         answers = await asyncio.gather(
             *(
                 _answer(collector.complete.remote(part))
@@ -166,7 +172,9 @@ class RayRuntime:
             )
         )
         by_number = {record.number: record for part, _ in answers for record in part}
-        completed = tuple(replace(by_number[r.number], result=r.result) for r in records)
+        completed = tuple(
+            replace(by_number[r.number], result=r.result, body=r.body) for r in records
+        )
         return completed, sum(lost for _, lost in answers)
 
 

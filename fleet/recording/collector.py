@@ -86,7 +86,7 @@ class Collector:
             input_tokens=int(tally.input_tokens) if tally.has_usage else None,
             output_tokens=int(tally.output_tokens) if tally.has_usage else None,
             cost_usd=tally.cost_usd if tally.has_usage else None,
-            scores=dict(tally.scores),
+            scores={**tally.scores, **record.scores},
             message_latency_s={role: tuple(took) for role, took in tally.latencies_s.items()},
             cpu_s=tally.cpu_s,
             memory_bytes=dict(tally.memory_bytes),

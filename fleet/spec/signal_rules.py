@@ -22,6 +22,7 @@ def check_template(path: Path, template: Mapping[str, Any]) -> Iterator[Finding]
     if as_map(template.get("unit")).get("window") == "0s":
         yield (*path, "unit", "window"), "0s", "want a time above 0"
     names: list[str] = []
+    givers: dict[str, Any] = {}
     for index, signal in enumerate(as_list(template.get("signals"))):
         here: Path = (*path, "signals", index)
         name = as_map(signal).get("name")
@@ -30,6 +31,7 @@ def check_template(path: Path, template: Mapping[str, Any]) -> Iterator[Finding]
         if isinstance(name, str):
             names.append(name)
         yield from check_signal(here, as_map(signal))
+        yield from _check_giver(here, as_map(signal), givers)
     yield from _check_budget(path, template)
     for index, name in enumerate(as_list(template.get("dry_run"))):
         if isinstance(name, str) and name not in names:
@@ -51,6 +53,22 @@ def check_signal(path: Path, signal: Mapping[str, Any]) -> Iterator[Finding]:
     yield from _check_keys(path, signal, metric, writing)
     yield from _check_shares(path, signal, writing)
     yield from _check_limit(path, signal, writing)
+
+
+def _check_giver(
+    path: Path, signal: Mapping[str, Any], givers: dict[str, Any]
+) -> Iterator[Finding]:
+    """Refuse a score that two signals would have from two scorers: one would hide the other."""
+    score, scorer = signal.get("score") or signal.get("name"), signal.get("scorer")
+    is_score = signal.get("metric") == "score" or (
+        signal.get("metric") is None and bool(signal.get("score") or scorer)
+    )
+    if not is_score or not isinstance(score, str):
+        return
+    other = givers.setdefault(score, scorer)
+    if other != scorer:
+        words = f"score {score} comes from {other or 'the agents'} in a signal above: want one"
+        yield (*path, "scorer"), NO_VALUE if scorer is None else scorer, words
 
 
 def _check_budget(path: Path, template: Mapping[str, Any]) -> Iterator[Finding]:

@@ -159,39 +159,6 @@ async def weights_split_new_tasks_and_stick(runtime: Runtime) -> None:
             assert assignment.weight == 40.0
 
 
-async def a_user_keeps_one_arm_and_a_retry_that_of_the_first_attempt(runtime: Runtime) -> None:
-    await launch(runtime)
-    await runtime.scale(version("worker", "v2"), 1, fencing=1)
-    by_user = {"canary": "v2", "weight": 50.0, "salt": "s", "bucket_by": "user"}
-    await runtime.install(table(2, worker=by_user), fencing=1)
-    body = {"do": "relay", "body": {"do": "version"}}
-    got: dict[str, set[str]] = {}
-    for number in range(24):
-        user = f"u{number % 6}"
-        request = TaskRequest(id=f"t{number}", body=body, attributes={"user": user})
-        await runtime.submit(request)
-        record = await runtime.result(request.id, wait_s=20.0)
-        assert record is not None
-        assert [a.unit for a in record.assignments] == [user]
-        got.setdefault(user, set()).add(record.result)
-    assert {len(versions) for versions in got.values()} == {1}
-    assert set().union(*got.values()) == {"v1", "v2"}
-
-    by_task = {"canary": "v2", "weight": 50.0, "salt": "s"}
-    await runtime.install(table(3, worker=by_task), fencing=1)
-    for number in range(8):
-        first = await end_of(runtime, f"first{number}", body)
-        before = f"first{number}"
-        for attempt in range(2):
-            again = TaskRequest(id=f"again{number}-{attempt}", body=body, retry_of=before)
-            await runtime.submit(again)
-            record = await runtime.result(again.id, wait_s=20.0)
-            assert record is not None
-            assert record.result == first.result
-            assert [a.unit for a in record.assignments] == [f"first{number}"]
-            before = again.id  # what tries a retry again belongs to the first attempt, too
-
-
 async def a_withdrawn_version_gets_nothing_more(runtime: Runtime) -> None:
     await launch(runtime)
     await runtime.scale(version("worker", "v2"), 1, fencing=1)
@@ -286,42 +253,6 @@ async def tool_calls_and_usage_reach_the_account(runtime: Runtime) -> None:
     assert record.scores == {"quality": 0.5}
 
 
-async def what_nobody_noted_is_none_and_not_nought(runtime: Runtime) -> None:
-    await launch(runtime)
-    await end_of(runtime, "t", {"do": "add", "a": 1, "b": 1})
-
-    async def counted() -> bool:
-        closed = (await runtime.observe()).closed
-        return bool(closed) and closed[0].messages == 2
-
-    await until(runtime, counted, "messages counted")
-    record = (await runtime.observe()).closed[0]
-    assert (record.input_tokens, record.output_tokens, record.cost_usd) == (None, None, None)
-    assert record.message_latency_s == {}, "it was in no trial"
-
-
-async def what_a_request_took_reaches_the_account_by_role(runtime: Runtime) -> None:
-    await launch(runtime)
-    await runtime.scale(version("worker", "v2"), 1, fencing=1)
-    trial = {"canary": "v2", "weight": 50.0, "salt": "s"}
-    await runtime.install(table(2, worker=trial), fencing=1)
-    await end_of(runtime, "slow", {"do": "relay", "body": {"do": "sleep", "s": 0.3}})
-    await end_of(runtime, "all", {"do": "all"})
-    late = {"do": "relay", "body": {"do": "sleep", "s": 5.0}, "s": 0.2}
-    await end_of(runtime, "late", late)
-
-    async def counted() -> bool:
-        closed = (await runtime.observe()).closed
-        return len(closed) >= 3 and all("worker" in r.message_latency_s for r in closed[:3])
-
-    await until(runtime, counted, "latencies counted")
-    slow, every, gave_up = (r.message_latency_s for r in (await runtime.observe()).closed[:3])
-    assert set(slow) == set(every) == {"entry", "worker"}
-    assert 0.3 <= slow["worker"][0] <= slow["entry"][0]
-    assert len(every["worker"]) == 3
-    assert 0.2 <= gave_up["worker"][0] < 5.0
-
-
 async def messages_reach_the_interaction_graph(runtime: Runtime) -> None:
     await launch(runtime)
     await end_of(runtime, "t", {"do": "all"})
@@ -357,15 +288,12 @@ SCENARIOS: list[Scenario] = [
     a_cancelled_branch_frees_its_slot,
     a_full_queue_pushes_back,
     weights_split_new_tasks_and_stick,
-    a_user_keeps_one_arm_and_a_retry_that_of_the_first_attempt,
     a_withdrawn_version_gets_nothing_more,
     a_drain_cancels_what_does_not_end,
     an_older_fencing_number_is_refused,
     scaling_is_idempotent_and_acknowledged,
     every_task_is_accounted_for_once_and_in_order,
     tool_calls_and_usage_reach_the_account,
-    what_nobody_noted_is_none_and_not_nought,
-    what_a_request_took_reaches_the_account_by_role,
     messages_reach_the_interaction_graph,
     a_mutual_ask_on_one_slot_is_seen_as_a_deadlock,
 ]

@@ -171,6 +171,22 @@ def test_only_new_versions_of_roles_that_change_are_tried() -> None:
     assert tried == [("pricing", "v2")]
 
 
+def test_scorers_of_the_roles_that_change_are_tried() -> None:
+    scored = {"signals": [{"name": "faithful", "scorer": "shop.evals:faithful"}]}
+    spec = all_v2(
+        analysis_templates={"scored": scored},
+        stages={"pricing": {"canary": {"analysis": "scored"}}},
+    )
+
+    def loads(path: str) -> str | None:
+        return f"scorer {path!r} does not import"
+
+    assert problems_of(spec, V2, scorer_loads=loads) == [
+        "stage pricing, signal faithful: scorer 'shop.evals:faithful' does not import"
+    ]
+    assert plan(spec, {"negotiator": "v2"}, scorer_loads=loads).stages
+
+
 def test_a_version_that_differs_only_by_name_is_pointed_out() -> None:
     spec = a_fleet({"pricing": {"v2": {"config": {}}}})
     assert plan(spec, {"pricing": "v2"}).warnings == (

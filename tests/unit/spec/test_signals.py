@@ -174,6 +174,20 @@ def test_a_scorer_or_a_score_alone_makes_it_a_score_of_the_signal_s_name() -> No
     assert (named.metric, named.score, named.is_higher_better) == ("score", "toxicity", False)
 
 
+def test_one_score_has_one_scorer() -> None:
+    told = FLEET.replace(
+        "- §", '[{name: a, scorer: "a:b", score: q}, {name: b, scorer: "a:c", score: q}]'
+    )
+    with pytest.raises(SpecError, match="score q comes from a:b in a signal above: want one"):
+        parse_fleet(told)
+    with pytest.raises(SpecError, match="score q comes from the agents in a signal above"):
+        parse_fleet(
+            FLEET.replace("- §", '[{name: q, metric: score}, {name: b, scorer: "a:c", score: q}]')
+        )
+    twice = '[{name: a, scorer: "a:b", score: q}, {name: b, scorer: "a:b", score: q, limit: 0.8}]'
+    assert len(analysis_of(FLEET.replace("- §", twice)).signals) == 2
+
+
 AS_NOTED = """\
 fleet: small
 entry: [only]
