@@ -1,4 +1,4 @@
-"""What every runtime's accounts say of a task: its arms, scores, usage, and what its requests took."""
+"""What every runtime's accounts say of a task: arms, scores, usage, what its requests took."""
 
 from __future__ import annotations
 
