@@ -31,6 +31,7 @@ from rolewise.coordinator.rollout.requests import Acknowledge, Tick
 from rolewise.coordinator.rollout.state import Rollout, pending_commands
 from rolewise.coordinator.store.port import Lease, LeaseLost, Store, StoreUnavailable
 from rolewise.fleet.runtime import CapacityShort, Fenced, Runtime, VersionDefinition
+from rolewise.fleet.scoring import Aside
 from rolewise.graphs.deadlock import Deadlock, find_deadlocks
 from rolewise.graphs.snapshots import ReplicaSnapshot
 
@@ -64,6 +65,7 @@ class Controller:
         definitions: (role, version) -> definition, of everything that the fleet's file names.
         holder: Tells this controller from others that want the same lease.
         tick_s: Seconds between two passes.
+        aside: How scorers that are not async are called; see `Scoring`.
     """
 
     def __init__(
@@ -76,6 +78,7 @@ class Controller:
         definitions: Mapping[tuple[str, str], VersionDefinition],
         holder: str,
         tick_s: float = TICK_S,
+        aside: Aside | None = None,
     ) -> None:
         self._fleet = fleet
         self._journal = journal
@@ -85,7 +88,7 @@ class Controller:
         self._holder = holder
         self._tick_s = tick_s
         self._lease: Lease | None = None
-        self._judging = Judging(store, runtime)
+        self._judging = Judging(store, runtime, aside=aside)
         self._snapshots: list[ReplicaSnapshot] = []
         self._round_at = float("-inf")
         self._published_at = float("-inf")
@@ -247,5 +250,5 @@ class Controller:
     async def _forget(self) -> None:
         """Let go of everything that belongs to a rollout."""
         await self._stop_carrying()
-        self._judging.forget()
+        await self._judging.forget()
         self._snapshots, self._deadlocks = [], ()

@@ -10,7 +10,6 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Literal
 
 import networkx as nx
 
@@ -18,15 +17,17 @@ from rolewise.agents.agent import AgentImportError, load_agent
 from rolewise.coordinator.errors import RolewiseError
 from rolewise.coordinator.fleet_log import FleetRegistered, FleetState
 from rolewise.coordinator.journal import Journal, Started, refused
-from rolewise.coordinator.judge.analysis import Analysis
-from rolewise.coordinator.judge.planning import tasks_needed
+from rolewise.coordinator.judge.analysis import Analysis, Evidence
+from rolewise.coordinator.judge.planning import Need, tasks_needed
 from rolewise.coordinator.plan.build import build_plan
 from rolewise.coordinator.plan.capacity import Capacity
+from rolewise.coordinator.plan.foretell import Forecast
 from rolewise.coordinator.plan.order import place_roles
 from rolewise.coordinator.plan.plan import Plan, PlanRefused, Release
 from rolewise.coordinator.rollout.decide import Refusal, undo_target
 from rolewise.coordinator.rollout.state import Rollout
 from rolewise.coordinator.scoring import scorer_problem
+from rolewise.coordinator.traffic import read_traffic
 from rolewise.fleet.release import TargetError, definition, first_release, parse_target
 from rolewise.fleet.routing.table import RoleRoute, RoutingTable
 from rolewise.fleet.runtime import Runtime, VersionDefinition
@@ -222,7 +223,7 @@ def plan_release(
             capacity=capacity,
             loads=import_problem,
             scorer_loads=scorer_problem,
-            expected_tasks=_expected_tasks,
+            forecast=_forecast(graph),
         )
     except PlanRefused as error:
         raise RolewiseError("plan_refused", str(error), details=error.problems) from error
@@ -241,10 +242,13 @@ def read_target(to: str, spec: FleetSpec, running: Release) -> Release:
         raise RolewiseError("plan_refused", str(error), details=error.problems) from error
 
 
-def _expected_tasks(
-    analysis: Analysis, weight: float, evidence: Literal["gate", "full"]
-) -> int | None:
-    return tasks_needed(analysis, weight=weight, evidence=evidence).tasks
+def _forecast(graph: nx.MultiDiGraph | None) -> Forecast:
+    traffic = read_traffic(graph)
+
+    def expected(analysis: Analysis, weight: float, evidence: Evidence) -> Need:
+        return tasks_needed(analysis, weight=weight, evidence=evidence, baseline=traffic.baseline)
+
+    return Forecast(expected_tasks=expected, tasks_per_s=traffic.tasks_per_s)
 
 
 def import_problem(version: VersionDefinition) -> str | None:

@@ -1,4 +1,6 @@
-"""Keeps the judge of the trial that runs: begins it, feeds it, and carries it over a restart.
+"""Keeps the judge of the trial that runs: begins it, feeds it, carries it over a restart.
+
+It also has the tasks scored that the trial's signals want scored.
 
 What the judge has counted is kept in the store from time to time. A controller that comes after a
 crash goes on from there, and reads again only what ended since; so evidence outlives the accounts
@@ -19,8 +21,10 @@ from rolewise.coordinator.judge.analysis import Analysis
 from rolewise.coordinator.judge.judge import Judge
 from rolewise.coordinator.judge.verdict import Ruling
 from rolewise.coordinator.rollout.state import Rollout, Trial
+from rolewise.coordinator.scoring import Scoring
 from rolewise.coordinator.store.port import Store
 from rolewise.fleet.runtime import Observation, Runtime
+from rolewise.fleet.scoring import Aside
 
 SAVE_S = 5.0
 """Time between two savings of what the judge has counted."""
@@ -35,11 +39,13 @@ class Judging:
     Args:
         store: Keeps what the judge has counted.
         runtime: The fleet.
+        aside: How scorers that are not async are called; see `Scoring`.
     """
 
-    def __init__(self, store: Store, runtime: Runtime) -> None:
+    def __init__(self, store: Store, runtime: Runtime, *, aside: Aside | None = None) -> None:
         self._store = store
         self._runtime = runtime
+        self._scoring = Scoring(runtime, aside=aside)
         self._trial: Trial | None = None
         self._key = ""
         self._harms = 0
@@ -52,12 +58,13 @@ class Judging:
         """Have a judge for the trial that the state is in; return whether it is another one."""
         if state.trial == self._trial:
             return False
-        self.forget()
+        await self.forget()
         trial, stage = state.trial, state.current_stage
         if trial is not None and stage is not None:
             self._key = f"judge/{state.id}/{trial.role}"
             self.judge = await self._begin(trial, stage.analysis)
             self._trial = trial
+            self._scoring.begin(stage.analysis.signals, salt=trial.salt)
         return True
 
     async def observe(self) -> Observation:
@@ -67,6 +74,7 @@ class Judging:
             before = self.judge.last_number
             observation = await self._runtime.observe(before)
             self.judge.feed(observation.tasks, now_s=observation.now_s)
+            self._scoring.offer(observation.tasks)
             self._passed = self.judge.last_number
             if self._passed == before or self._passed < observation.tasks[-1].number:
                 break
@@ -81,10 +89,11 @@ class Judging:
             kept = {"harms": self._harms, "state": self.judge.to_json()}
             await self._store.put(self._key, json.dumps(kept, separators=(",", ":")).encode())
 
-    def forget(self) -> None:
+    async def forget(self) -> None:
         """Let go of the trial."""
         # Tasks that were passed were drawn before the next trial begins: they have no part in it.
         self._trial, self.judge, self._harms = None, None, 0
+        await self._scoring.end()
 
     async def _begin(self, trial: Trial, analysis: Analysis) -> Judge:
         kept = await self._store.get(self._key)

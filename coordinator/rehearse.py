@@ -24,6 +24,7 @@ from rolewise.fleet.harness.workload import NOTHING_NEW, Workload, load_source
 from rolewise.fleet.local.clock import LoopClock, run_virtual
 from rolewise.fleet.local.runtime import LocalRuntime
 from rolewise.fleet.runtime import TaskCounts
+from rolewise.fleet.scoring import at_once
 from rolewise.fleet.spec import FleetSpec, role_settings
 from rolewise.graphs.interaction_graph import InteractionWindows
 
@@ -128,6 +129,7 @@ async def _rehearse(
         runtime=runtime,
         definitions=definitions_of(spec),
         holder="rehearsal",
+        aside=at_once,
     )
     await clock.sleep(WARM_UP_S)
     planned = await fleets.plan(spec.fleet, to)

@@ -110,12 +110,17 @@ _VERDICT = Verdict(
             safe_at=20.0,
             tasks_baseline=405,
             tasks_canary=412,
+            tasks_needed=180,
+            examples_baseline=("order-1151",),
+            examples_canary=("order-1203", "order-1188"),
+            metric="task.completed",
             sentence=_SENTENCE,
         ),
     ),
     tasks_baseline=405,
     tasks_canary=412,
     examples=("order-1203", "order-1188"),
+    watermark=1207,
 )
 
 

@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterator, Sequence
 
 from rolewise.coordinator.plan.capacity import Capacity, find_shortages
 from rolewise.coordinator.plan.compatibility import check_meetings
+from rolewise.coordinator.plan.foretell import Forecast, foretell
 from rolewise.coordinator.plan.order import order_stages
 from rolewise.coordinator.plan.plan import Plan, PlanRefused, Release, Stage
-from rolewise.coordinator.plan.stages import ExpectedTasks, build_stage, foretell
+from rolewise.coordinator.plan.stages import build_stage
 from rolewise.fleet.identity import content_hash
 from rolewise.fleet.release import definition, diff_release
 from rolewise.fleet.runtime import VersionDefinition
@@ -33,7 +34,7 @@ def build_plan(
     capacity: Capacity | None = None,
     loads: Loads | None = None,
     scorer_loads: ScorerLoads | None = None,
-    expected_tasks: ExpectedTasks | None = None,
+    forecast: Forecast | None = None,
 ) -> Plan:
     """Plan the way from one release to another, least critical role first.
 
@@ -46,7 +47,7 @@ def build_plan(
         capacity: The cluster; not checked when None.
         loads: Tries the new versions; not checked when None.
         scorer_loads: Tries the scorers that judge them; not checked when None.
-        expected_tasks: How long an analysis will take; without it, the plan does not say.
+        forecast: How long an analysis will take; without it, the plan does not say.
 
     Raises:
         PlanRefused: The wanted release cannot be reached; every reason is listed.
@@ -76,9 +77,9 @@ def build_plan(
         raise PlanRefused(problems)
     stages = [build_stage(spec, place, *changes[place.role]) for place in order]
     warnings = [*met.warnings, *_same_content(spec, stages)]
-    if expected_tasks is not None:
+    if forecast is not None:
         for index, stage in enumerate(stages):
-            stages[index], more = foretell(stage, expected_tasks)
+            stages[index], more = foretell(stage, forecast)
             warnings += more
     return Plan(
         fleet=spec.fleet,

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Collection
 
-from rolewise.coordinator.judge.analysis import Analysis, Evidence, Signal
+from rolewise.coordinator.judge.analysis import Analysis, Signal
 from rolewise.coordinator.plan.plan import Analyse, Pause, SetWeight, Stage, Step
 from rolewise.fleet.routing.table import BY_TASK
 from rolewise.fleet.spec import (
@@ -17,10 +16,6 @@ from rolewise.fleet.spec import (
     stage_settings,
 )
 from rolewise.graphs.criticality import RolePlace
-
-ExpectedTasks = Callable[[Analysis, float, Evidence], int | None]
-"""(analysis, weight in percent, evidence) -> tasks of both arms that an equally good canary needs
-to be shown safe; None when no number of tasks shows it."""
 
 
 def build_stage(spec: FleetSpec, place: RolePlace, from_version: str, to_version: str) -> Stage:
@@ -39,36 +34,6 @@ def build_stage(spec: FleetSpec, place: RolePlace, from_version: str, to_version
         keep_stable_s=settings.keep_stable_s,
         bucket_by=settings.bucket_by,
     )
-
-
-def foretell(stage: Stage, expected_tasks: ExpectedTasks) -> tuple[Stage, tuple[str, ...]]:
-    """Return the stage with the tasks that each analysis will need, and what to be warned of."""
-    steps: list[Step] = []
-    warnings: list[str] = []
-    for weight, step in _with_weights(stage.steps):
-        if not isinstance(step, Analyse):
-            steps.append(step)
-            continue
-        tasks = expected_tasks(stage.analysis, weight, step.evidence)
-        steps.append(replace(step, expected_tasks=tasks))
-        most = stage.analysis.max_tasks
-        on_canary = None if tasks is None else round(tasks * weight / 100)
-        where = f"stage {stage.role}, {step.evidence} analysis at {weight:g} %"
-        if on_canary is None:
-            warnings.append(f"{where}: no number of tasks shows a good canary to be safe")
-        elif 0 < most < on_canary:
-            warnings.append(
-                f"{where}: a good canary needs about {on_canary} tasks, more than max_tasks "
-                f"({most}): it will probably end unsure"
-            )
-    return replace(stage, steps=tuple(steps)), tuple(warnings)
-
-
-def _with_weights(steps: Sequence[Step]) -> Iterator[tuple[float, Step]]:
-    weight = 0.0
-    for step in steps:
-        weight = step.weight if isinstance(step, SetWeight) else weight
-        yield weight, step
 
 
 def _build_step(step: StepSpec) -> Step:

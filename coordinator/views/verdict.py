@@ -39,6 +39,15 @@ class SignalView(View):
     safe_at: Figure
     tasks_baseline: int
     tasks_canary: int
+    tasks_needed: int | None
+    """Of both arms, until it is safe, as it looks now; null if that cannot be said."""
+    left_out: dict[str, int]
+    """Why and how many tasks of the trial did not count here."""
+    examples_baseline: tuple[str, ...]
+    """Ids of the newest bad tasks of the baseline."""
+    examples_canary: tuple[str, ...]
+    metric: str
+    """What is measured."""
     sentence: str
     """All of it in words."""
 
@@ -54,6 +63,10 @@ class VerdictView(View):
     facts: tuple[FactView, ...]
     examples: tuple[str, ...]
     """Ids of a few tasks that show it, canary first."""
+    watermark: int
+    """Number of the last task up to which all have ended and were looked at."""
+    left_out: dict[str, int]
+    """Why and how many tasks did not count at all."""
 
 
 def view_verdict(verdict: Verdict) -> VerdictView:
@@ -79,12 +92,19 @@ def view_verdict(verdict: Verdict) -> VerdictView:
                 safe_at=signal.safe_at,
                 tasks_baseline=signal.tasks_baseline,
                 tasks_canary=signal.tasks_canary,
+                tasks_needed=signal.tasks_needed,
+                left_out=dict(signal.left_out),
+                examples_baseline=signal.examples_baseline,
+                examples_canary=signal.examples_canary,
+                metric=signal.metric,
                 sentence=signal.sentence,
             )
             for signal in verdict.signals
         ),
         facts=tuple(view_fact(fact) for fact in verdict.facts),
         examples=verdict.examples,
+        watermark=verdict.watermark,
+        left_out=dict(verdict.left_out),
     )
 
 

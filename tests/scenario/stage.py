@@ -24,6 +24,7 @@ from rolewise.fleet.harness.workload import NOTHING_NEW
 from rolewise.fleet.local.clock import LoopClock, run_virtual
 from rolewise.fleet.local.runtime import LocalRuntime
 from rolewise.fleet.runtime import TaskCounts
+from rolewise.fleet.scoring import at_once
 from rolewise.fleet.spec import FleetSpec, parse_fleet
 
 CONFIGS = Path(__file__).parents[2] / "configs"
@@ -74,6 +75,7 @@ class Stage:
             runtime=self.runtime,
             definitions=definitions_of(self.spec),
             holder=holder,
+            aside=at_once,
         )
         task = asyncio.create_task(controller.run())
         self.tasks.append(task)

@@ -6,6 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rolewise.coordinator.judge.analysis import Analysis
+from rolewise.coordinator.judge.planning import Need
+from rolewise.coordinator.plan.foretell import Forecast
 from rolewise.coordinator.plan.build import build_plan
 from rolewise.coordinator.plan.capacity import Capacity
 from rolewise.coordinator.plan.order import order_stages, place_roles
@@ -195,19 +197,37 @@ def test_a_version_that_differs_only_by_name_is_pointed_out() -> None:
 
 
 def test_the_plan_says_how_many_tasks_each_analysis_needs() -> None:
-    def expected(analysis: Analysis, weight: float, evidence: str) -> int | None:
+    def expected(analysis: Analysis, weight: float, evidence: str) -> Need:
         assert analysis.alpha == 0.01
-        return {5.0: 100, 25.0: None, 50.0: 90_000}[weight] if evidence else None
+        assert evidence in {"gate", "full"}
+        return Need(signal="completion", tasks={5.0: 100, 25.0: None, 50.0: 90_000}[weight])
 
-    built = plan(all_v2(), {"pricing": "v2"}, expected_tasks=expected)
+    built = plan(all_v2(), {"pricing": "v2"}, forecast=Forecast(expected_tasks=expected))
     analyses = [step for step in built.stages[0].steps if isinstance(step, Analyse)]
     assert [step.expected_tasks for step in analyses] == [100, None, 90_000]
     assert built.warnings == (
-        "stage pricing, gate analysis at 25 %: no number of tasks shows a good canary to be safe",
         (
-            "stage pricing, full analysis at 50 %: a good canary needs about 45000 tasks, "
-            "more than max_tasks (20000): it will probably end unsure"
+            "stage pricing, gate analysis at 25 %: no number of tasks shows a good canary to be "
+            "safe in completion"
         ),
+        (
+            "stage pricing, full analysis at 50 %: a good canary needs about 90 000 tasks for "
+            "completion, 45 000 of them on the canary, more than max_tasks (20000): it will "
+            "probably end unsure; tolerate 7.5 points would fit"
+        ),
+    )
+
+
+def test_the_plan_says_when_the_traffic_is_too_thin() -> None:
+    def expected(analysis: Analysis, weight: float, evidence: str) -> Need:
+        return Need(signal="completion", tasks=7200 * 4 if evidence == "full" else 10)
+
+    forecast = Forecast(expected_tasks=expected, tasks_per_s=1.0)
+    (warning,) = plan(all_v2(), {"pricing": "v2"}, forecast=forecast).warnings
+    assert warning == (
+        "stage pricing, full analysis at 50 %: a good canary needs about 29 000 tasks for "
+        "completion, 8 h at 1 tasks a second, more than max_duration (2 h): it will probably end "
+        "unsure; tolerate 10 points would fit"
     )
 
 

@@ -102,6 +102,12 @@ class Story:
         verdict = says(ruling) if ruling else None
         return self.take(requests.Tick(at=self.now, verdict=verdict, facts=facts))
 
+    def no_data(self, *, after_s: float = 0.0, overdue: bool = True) -> Story:
+        """Tick with a judge that has seen no task of one arm."""
+        self.now += timedelta(seconds=after_s)
+        verdict = replace(says("no_data", "no data: no task of the canary"), is_overdue=overdue)
+        return self.take(requests.Tick(at=self.now, verdict=verdict))
+
     def work(self) -> Story:
         """Carry out commands until none is pending."""
         while commands := pending_commands(self.state):
