@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 
 from rolewise.coordinator.judge.analysis import Analysis
 from rolewise.coordinator.judge.planning import Need
-from rolewise.coordinator.plan.foretell import Forecast
 from rolewise.coordinator.plan.build import build_plan
 from rolewise.coordinator.plan.capacity import Capacity
+from rolewise.coordinator.plan.foretell import Forecast
 from rolewise.coordinator.plan.order import order_stages, place_roles
 from rolewise.coordinator.plan.plan import Analyse, Pause, Plan, PlanRefused, SetWeight
 from rolewise.fleet.runtime import VersionDefinition
