@@ -24,11 +24,12 @@ What = Literal[
     "roles",
     "fan-out",
     "retries",
+    "failures",
     "livelock",
     "sends after the end",
 ]
-_HARM = frozenset({"unanswered or failed", "retries", "livelock", "sends after the end"})
-_SHARES = frozenset({"unanswered or failed", "livelock", "sends after the end"})
+_SHARES = frozenset({"unanswered or failed", "failures", "livelock", "sends after the end"})
+_HARM = _SHARES | {"retries"}
 _ONE_SIDED = _HARM | {"latency"}  # fewer failures and faster replies are no reason to stop
 
 
@@ -146,7 +147,9 @@ def _of_tasks(rows: TaskRows, flagged: Marks, strata: Strata) -> Iterator[Column
     )
     for what, values in counted:
         yield Column(what, None, values[used], None, np.log1p(values[used]))
+    hurt = rows.edge_row[(rows.failed + rows.unanswered) > 0]
     marked: tuple[tuple[What, Marks], ...] = (
+        ("failures", np.bincount(hurt, minlength=len(rows)) > 0),
         ("livelock", flagged),
         ("sends after the end", rows.late_sends > 0),
     )

@@ -71,15 +71,15 @@ def compare_features(
     seen = np.where(one_sided, statistic, np.abs(statistic))
     seen[~varies] = -np.inf
 
-    narrow = scaled.astype(np.float32)
+    both_ways = scaled[:, ~one_sided].astype(np.float32)
+    one_way = scaled[:, one_sided].astype(np.float32)
     leading = float(seen.max(initial=-np.inf))
     largest: list[Figures] = []
     exceeded = drawn = 0
     for labels in strata.chunks(ceil(EXCEEDANCES / alpha), rng):
-        sums = labels @ narrow
-        if (~one_sided).any():
-            np.abs(sums, out=sums, where=~one_sided)
-        top = sums.max(axis=1).astype(np.float64)
+        sums = labels @ both_ways
+        top = np.maximum(sums.max(axis=1, initial=0), -sums.min(axis=1, initial=0))
+        top = np.maximum(top, (labels @ one_way).max(axis=1, initial=0)).astype(np.float64)
         largest.append(top)
         drawn += len(labels)
         exceeded += int((top >= leading - _ROUNDING).sum())
