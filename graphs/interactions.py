@@ -45,7 +45,10 @@ FIELDS: tuple[tuple[str, str], ...] = (
     ("inv", "<u8"),  # parent invocation, 0 from outside
     ("task", "<u8"),  # task key: see fleet.task.task_key
     ("dur", "<u8"),  # ns
-    ("dig", "<u8"),  # content digest, 0 none
+    (
+        "dig",
+        "<u8",
+    ),  # rolewise.graphs.digests: of the reply for REPLIED, else of the message; 0 none
     ("size", "<u4"),  # payload bytes, 0 unknown
     ("seq", "<u4"),  # +1 per record and replica incarnation: a gap is lost telemetry
     ("src", "<u2"),  # interned node of the asker

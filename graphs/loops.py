@@ -18,7 +18,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final
 
@@ -26,6 +25,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rolewise.graphs.digests import NONE, SHAPE_MASK
+from rolewise.graphs.guard_limits import GuardLimits
 
 PERIODS: Final = 8
 """Longest loop, in messages, that is recognised."""
@@ -72,21 +72,6 @@ FLAGS: Final[tuple[str, ...]] = (
 
 DEFAULT_LIMITS: Final[tuple[float, ...]] = (3, 6, 30, 0.8, 33, 1001, 0.8, 4, 1)
 """A flag is raised when its figure reaches this, until a limit is learnt."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GuardLimits:
-    """At which figures one task is ended; 0 switches a limit off.
-
-    Attributes:
-        hops: Longest chain of parents that is allowed.
-        messages: Most messages of a task.
-        stalled: Most messages since the last progress.
-    """
-
-    hops: int = 32
-    messages: int = 1000
-    stalled: int = 90
 
 
 class TaskLoops:

@@ -4,7 +4,7 @@
 (`transitions`), edges that only one arm uses (`edges`). `flood` needs no arms and no tasks.
 """
 
-from rolewise.graphs.patterns.expectations import Expectations
+from rolewise.graphs.expectations import Expectations
 from rolewise.graphs.patterns.look import (
     alpha_at,
     look,

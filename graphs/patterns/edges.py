@@ -12,9 +12,9 @@ from math import ceil, exp, log
 
 import numpy as np
 
+from rolewise.graphs.expectations import Edge, Expectations
 from rolewise.graphs.patterns.columns import edge_in_words, sends_matrix
 from rolewise.graphs.patterns.exact import fisher, log_choose
-from rolewise.graphs.patterns.expectations import Edge, Expectations
 from rolewise.graphs.patterns.report import PatternFinding
 from rolewise.graphs.patterns.strata import Strata
 from rolewise.graphs.task_rows import Marks, TaskRows

@@ -17,11 +17,11 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from rolewise.graphs.expectations import Expectations
 from rolewise.graphs.patterns.columns import build_columns, edge_in_words
 from rolewise.graphs.patterns.distance import graph_distance
 from rolewise.graphs.patterns.edges import find_edges, find_forbidden
 from rolewise.graphs.patterns.exact import fisher
-from rolewise.graphs.patterns.expectations import Expectations
 from rolewise.graphs.patterns.features import find_features
 from rolewise.graphs.patterns.report import PatternReport
 from rolewise.graphs.patterns.strata import Strata

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
-from rolewise.graphs.digests import SHAPE_MASK, digest, shapes
+from rolewise.graphs.digests import SHAPE_MASK, digest, measure, shapes
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
@@ -146,3 +146,13 @@ def test_shapes_of_many_at_once():
     numbers = [said({"text": f"please answer {x}"}) for x in range(3)]
 
     assert shapes(np.array(numbers, np.uint64)).tolist() == [n & SHAPE_MASK for n in numbers]
+
+
+def test_large_bodies_are_told_apart_and_their_size_is_known():
+    text = "word " * 100_000
+    digest_of, size = measure("a", "b", "k", {"page": text})
+
+    assert size == pytest.approx(len(text), rel=0.01)
+    assert digest_of != measure("a", "b", "k", {"page": text + "end"})[0]
+    assert measure("a", "b", "k", "x" * 3000)[1] == pytest.approx(3000, rel=0.01)
+    assert measure("a", "b", "k", None)[1] < 10

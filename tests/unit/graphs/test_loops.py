@@ -7,13 +7,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rolewise.graphs.guard_limits import GuardLimits
 from rolewise.graphs.loop_batch import LoopEvents, Step, learn_limits, loop_figures
 from rolewise.graphs.loops import (
     DEFAULT_LIMITS,
     FLAGS,
     LATE_NS,
     Figure,
-    GuardLimits,
     TaskLoops,
     find_breach,
     flag_names,
