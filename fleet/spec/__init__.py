@@ -5,6 +5,8 @@ module here imports an agent or anything that runs a fleet.
 """
 
 from rolewise.fleet.spec.analysis import AnalysisTemplateSpec, SignalSpec
+from rolewise.fleet.spec.edges import expected_edges
+from rolewise.fleet.spec.guards import GuardsSpec, guard_limits
 from rolewise.fleet.spec.loader import load_fleet, parse_fleet
 from rolewise.fleet.spec.models import FleetSpec, RoleSpec, VersionSpec, WorkloadSpec
 from rolewise.fleet.spec.problems import Problem, SpecError
@@ -20,6 +22,7 @@ __all__ = [
     "AnalysisTemplateSpec",
     "CanarySpec",
     "FleetSpec",
+    "GuardsSpec",
     "Problem",
     "RoleSettings",
     "RoleSpec",
@@ -29,6 +32,8 @@ __all__ = [
     "StepSpec",
     "VersionSpec",
     "WorkloadSpec",
+    "expected_edges",
+    "guard_limits",
     "load_fleet",
     "parse_fleet",
     "role_settings",

@@ -22,6 +22,8 @@ from rolewise.fleet.spec.base import (
     Text,
     Whole,
 )
+from rolewise.fleet.spec.edges import EdgeText
+from rolewise.fleet.spec.guards import GuardsSpec
 from rolewise.fleet.spec.strategy import StrategySpec
 from rolewise.fleet.spec.values import Criticality, Duration, Memory
 
@@ -89,6 +91,13 @@ class VersionSpec(Model):
     speaks: Listed[Kind] = Field(
         default=(), description="Message kinds that it sends, with schema version, as `offer@1`."
     )
+    new_edges: Listed[EdgeText] = Field(
+        default=(),
+        description=(
+            "Messages that it sends and the version before did not: `robot -> planner: report`. "
+            "In its trial they are expected."
+        ),
+    )
     runtime_env: Config = Field(
         default_factory=dict,
         description="Ray runtime environment: `pip`, `env_vars`, `working_dir`…",
@@ -147,6 +156,16 @@ class FleetSpec(Model):
     )
     release: Name = Field(
         description="The release that `rolewise up` starts. It must name every role."
+    )
+    forbidden_edges: Listed[EdgeText] = Field(
+        default=(),
+        description=(
+            "Messages that no version may send: `robot -> payment: *`. One by a canary task is "
+            "harm at once."
+        ),
+    )
+    guards: GuardsSpec = Field(
+        default_factory=GuardsSpec, description="When one task is ended because it never ends."
     )
     workload: WorkloadSpec | None = Field(
         default=None, description="Traffic for the harness and the demo."

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from rolewise.fleet.spec.edges import parse_edge
 from rolewise.fleet.spec.plain import Finding, as_list, as_map, as_maps
 from rolewise.fleet.spec.problems import NO_VALUE, Path, did_you_mean
 from rolewise.fleet.spec.settings import BUILT_IN_TEMPLATES
@@ -29,6 +30,7 @@ def check_rules(data: Mapping[str, Any]) -> Iterator[Finding]:
     for role in as_map(data.get("stages")):
         if role not in roles:
             yield ("stages", role), NO_VALUE, f"no such role: {did_you_mean(role, list(roles))}"
+    yield from _check_edges(("forbidden_edges",), data.get("forbidden_edges"), roles)
     templates = as_map(data.get("analysis_templates"))
     strategies: list[tuple[Path, Any]] = [(("strategy",), data.get("strategy"))]
     strategies += [(("stages", role), block) for role, block in as_maps(data.get("stages"))]
@@ -50,6 +52,17 @@ def _check_role(
         yield (*path, "versions"), NO_VALUE, "want at least one version"
     for version, fields in as_maps(block.get("versions")):
         yield from _check_version((*path, "versions", version), fields)
+        edges: Path = (*path, "versions", version, "new_edges")
+        yield from _check_edges(edges, fields.get("new_edges"), roles)
+
+
+def _check_edges(path: Path, edges: Any, roles: Mapping[str, Any]) -> Iterator[Finding]:
+    for index, text in enumerate(as_list(edges)):
+        edge = parse_edge(text) if isinstance(text, str) else None
+        for role in edge[:2] if edge else ():
+            if role not in roles and role != "*":
+                words = did_you_mean(role, list(roles))
+                yield (*path, index), text, f"no such role as {role}: {words}"
 
 
 def _check_version(path: Path, fields: Mapping[str, Any]) -> Iterator[Finding]:
