@@ -9,6 +9,7 @@
     |- Drained                     its version left the fleet before it answered
     |- Overloaded                  the replica's queue is full; nothing happened
     |- NoReplica                   no replica serves the role; nothing happened
+    |- LoopGuard                   the task went round in circles and was ended
     `- ToolFailed                  a tool raised or is unknown
 
 `definite` is true when the message surely had no effect, so that asking again is safe.
@@ -78,6 +79,12 @@ class NoReplica(AgentError):
     definite = True
 
 
+class LoopGuard(AgentError):
+    """The task broke a limit against endless work (the fleet file's `guards`) and was ended."""
+
+    code = "loop_guard"
+
+
 class ToolFailed(AgentError):
     """A tool raised, or the agent has no tool of that name."""
 
@@ -95,6 +102,7 @@ ERRORS: dict[str, type[AgentError]] = {
         Drained,
         Overloaded,
         NoReplica,
+        LoopGuard,
         ToolFailed,
     )
 }

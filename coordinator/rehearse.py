@@ -25,7 +25,7 @@ from rolewise.fleet.local.clock import LoopClock, run_virtual
 from rolewise.fleet.local.runtime import LocalRuntime
 from rolewise.fleet.runtime import TaskCounts
 from rolewise.fleet.scoring import at_once
-from rolewise.fleet.spec import FleetSpec, role_settings
+from rolewise.fleet.spec import FleetSpec, guard_limits, role_settings
 from rolewise.graphs.interaction_graph import InteractionWindows
 
 EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
@@ -113,7 +113,7 @@ async def _rehearse(
     clock = LoopClock()
     store = MemoryStore(clock)
     journal = Journal(store, lambda: EPOCH + timedelta(seconds=clock.now()))
-    runtime = LocalRuntime(entry=tuple(spec.entry), seed=seed)
+    runtime = LocalRuntime(entry=tuple(spec.entry), seed=seed, guards=guard_limits(spec.guards))
     fleets = Fleets(
         journal=journal,
         runtimes={spec.fleet: runtime},

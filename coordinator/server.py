@@ -22,7 +22,7 @@ from rolewise.coordinator.journal import Journal
 from rolewise.coordinator.plan.capacity import Capacity
 from rolewise.coordinator.store.embedded import EmbeddedServer
 from rolewise.coordinator.store.redis import RedisStore, connect_store
-from rolewise.fleet.spec import FleetSpec, parse_fleet
+from rolewise.fleet.spec import FleetSpec, guard_limits, parse_fleet
 
 LEASE_S = 30.0
 
@@ -148,7 +148,9 @@ class Server:
             raise RolewiseError(
                 "unavailable", f"fleet {spec.fleet!r} is led by another Rolewise on this store"
             )
-        runtime = await RayRuntime.launch(spec.fleet, entry=tuple(spec.entry))
+        runtime = await RayRuntime.launch(
+            spec.fleet, entry=tuple(spec.entry), guards=guard_limits(spec.guards)
+        )
         self._runtimes[spec.fleet] = runtime
         state = await register(journal, spec, text=file.text, file=file.file, by="up")
         await bring_up(runtime, spec, state, fencing=lease.fencing)

@@ -11,16 +11,17 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections import OrderedDict
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from math import isnan
-from typing import Any
+from typing import Any, Protocol
 
-from rolewise.agents.errors import AgentError, NoReplica, Overloaded
+from rolewise.agents.errors import AgentError, LoopGuard, NoReplica, Overloaded
 from rolewise.agents.message import OUTSIDE
 from rolewise.fleet.messenger import Envelope, Messenger
 from rolewise.fleet.routing.assign import assignments
 from rolewise.fleet.runtime import TaskCounts
-from rolewise.fleet.task import Outcome, TaskRecord, TaskRequest
+from rolewise.fleet.task import Outcome, TaskRecord, TaskRequest, task_key
 from rolewise.graphs.interactions import Arm
 
 TASKS_AT_ONCE = 5000
@@ -33,9 +34,33 @@ BODIES_KEPT = 20_000
 """Tasks whose body is still there for a scorer; bodies may be large."""
 
 
+GUARD_S = 1.0
+"""How often tasks that work without end are looked for."""
+GUARD_LINGERS_S = 30.0
+"""How long after the last task's end: its events may go on."""
+
+
+class TaskGuard(Protocol):
+    """Finds and ends tasks that work without end."""
+
+    async def find(self) -> Mapping[int, str]:
+        """Return the tasks that broke a hard limit: key of the task -> which, in words."""
+        ...
+
+    async def end(self, task: str) -> None:
+        """End a task's messages at every replica, and have further ones refused."""
+        ...
+
+
 @dataclass(slots=True)
 class _Account:
-    """One task's account while it is kept; `ended_at` is the loop's time."""
+    """One task's account while it is kept.
+
+    Attributes:
+        ended_at: The loop's time.
+        breach: Which hard limit the task has broken; it is ended for it.
+        carrying: What waits for the answer to its first message, while it does.
+    """
 
     record: TaskRecord
     envelope: Envelope
@@ -43,6 +68,8 @@ class _Account:
     has_body: bool = True
     ended: asyncio.Event = field(default_factory=asyncio.Event)
     ended_at: float = 0.0
+    breach: str = ""
+    carrying: asyncio.Task[None] | None = None
 
     def seen_at(self, settled: float) -> TaskRecord:
         """Return the record; if it ended later than that, as running, but with its latency."""
@@ -60,6 +87,7 @@ class Gateway:
         tasks_in_flight: More are refused with `Overloaded`.
         settle_s: Seconds after a task's end until it counts as closed: by then the telemetry
             of its last messages has arrived.
+        guard: What finds tasks that work without end, and ends their messages everywhere.
     """
 
     def __init__(
@@ -69,13 +97,17 @@ class Gateway:
         entry: tuple[str, ...],
         tasks_in_flight: int = 10_000,
         settle_s: float = 1.0,
+        guard: TaskGuard | None = None,
     ) -> None:
+        self._guard = guard
+        self._guarding: asyncio.Task[None] | None = None
         self._messenger = messenger
         self._entry = entry
         self._limit = tasks_in_flight
         self._settle_s = settle_s
         self._accounts: OrderedDict[int, _Account] = OrderedDict()
         self._numbers: dict[str, int] = {}
+        self._numbers_by_key: dict[int, int] = {}
         self._open: dict[int, _Account] = {}
         self._handlers: set[asyncio.Task[None]] = set()
         self._submitted = 0
@@ -130,11 +162,15 @@ class Gateway:
         account = _Account(record, replace(envelope, arm=_arm(record)), request.body)
         self._accounts[number] = account
         self._numbers[request.id] = number
+        self._numbers_by_key[task_key(request.id)] = number
         self._open[number] = account
         self._forget_body(number - BODIES_KEPT)
         handler = loop.create_task(self._carry(request, role, account))
+        account.carrying = handler
         self._handlers.add(handler)
         handler.add_done_callback(self._handlers.discard)
+        if self._guard is not None and self._guarding is None:
+            self._guarding = loop.create_task(self._keep_guard(self._guard))
 
     async def result(self, task: str, wait_s: float) -> TaskRecord | None:
         """Return a task's account, waiting up to `wait_s` for its end."""
@@ -180,6 +216,22 @@ class Gateway:
             if router.version_for(role, account.envelope, account.record.table) == version
         )
 
+    async def _keep_guard(self, guard: TaskGuard) -> None:
+        """Look for tasks that work without end: as long as any runs, and events may go on."""
+        loop = asyncio.get_running_loop()
+        idle_since = loop.time()
+        while self._open or loop.time() < idle_since + GUARD_LINGERS_S:
+            await asyncio.sleep(GUARD_S)
+            for key, breach in (await guard.find()).items():
+                account = self._accounts.get(self._numbers_by_key.get(key, 0))
+                if account is not None and not account.breach:
+                    account.breach = breach
+                    if account.carrying is not None:
+                        account.carrying.cancel()
+                    await guard.end(account.record.task)
+            idle_since = loop.time() if self._open else idle_since
+        self._guarding = None
+
     async def _carry(self, request: TaskRequest, role: str, account: _Account) -> None:
         loop = asyncio.get_running_loop()
         record, began = account.record, self._messenger.now()
@@ -197,6 +249,10 @@ class Gateway:
             late = failure.code == "ask_timed_out"
             outcome = Outcome.TIMED_OUT if late else Outcome.FAILED
             error = f"{failure.code}: {failure}"
+        except asyncio.CancelledError:
+            if not account.breach:
+                raise
+            error = f"{LoopGuard.code}: {account.breach}"
         except Exception as failure:  # noqa: BLE001 (no fault of ours may lose a task)
             error = f"internal: {type(failure).__name__}: {failure}"
         finally:
@@ -207,6 +263,7 @@ class Gateway:
                 error=error,
                 latency_s=self._messenger.now() - began,
             )
+            account.carrying = None
             account.ended_at = loop.time()
             account.ended.set()
             del self._open[record.number]
@@ -233,6 +290,7 @@ class Gateway:
                 return
             del self._accounts[number]
             self._numbers.pop(account.record.task, None)
+            self._numbers_by_key.pop(task_key(account.record.task), None)
 
 
 def _arm(record: TaskRecord) -> Arm:

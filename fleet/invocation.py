@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
+from zlib import crc32
 
 from rolewise.agents.context import Ask, Memory, TaskInfo
 from rolewise.agents.errors import AgentError, ToolFailed
@@ -40,6 +41,7 @@ class Invocation:
         self._task = asyncio.current_task()
         self._received = message.kind
         self._epoch = 0
+        self._memory = _NotedMemory(replica.memory, self._note)
         # (ids, need, deadline, since): replaced as a whole, so another thread can read it.
         self._wait: tuple[tuple[int, ...], int, float | None, float] = ((), 0, None, started)
         self._info = TaskInfo(
@@ -95,7 +97,7 @@ class Invocation:
     @property
     def memory(self) -> Memory:
         """What the role remembers."""
-        return self._replica.memory
+        return self._memory
 
     async def ask(
         self, role: str, body: Any = None, *, kind: str = "ask", timeout: float | None = None
@@ -271,6 +273,26 @@ class Invocation:
         if old in ids:
             self._epoch += 1
             self._wait = (tuple(fresh if i == old else i for i in ids), need, deadline, since)
+
+
+class _NotedMemory:
+    """The role's memory; a key that a task writes for the first time is progress."""
+
+    __slots__ = ("_memory", "_note")
+
+    def __init__(self, memory: Memory, note: Callable[..., None]) -> None:
+        self._memory = memory
+        self._note = note
+
+    async def read(self, key: str, default: Any = None) -> Any:
+        return await self._memory.read(key, default)
+
+    async def write(self, key: str, value: Any) -> None:
+        await self._memory.write(key, value)
+        self._note(Noted.PROGRESS, a=float(1 + crc32(key.encode("utf-8", "surrogatepass"))))
+
+    async def delete(self, key: str) -> None:
+        await self._memory.delete(key)
 
 
 def _longest(asks: Iterable[Ask]) -> float | None:

@@ -12,12 +12,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from rolewise.agents.errors import AgentError, Failure
+from rolewise.agents.errors import AgentError, Failure, LoopGuard
 from rolewise.agents.message import Address, Message, Nature, Reply
 from rolewise.fleet.ids import IdSource
 from rolewise.fleet.link import LinkTo
 from rolewise.fleet.recording.recorder import Recorder
 from rolewise.fleet.routing.router import Router
+from rolewise.graphs.digests import measure
 from rolewise.graphs.interactions import Arm, Happening
 
 RESENDS = 2
@@ -62,6 +63,7 @@ class Messenger:
         recorder: Where it is noted.
         ids: Where message ids come from.
         now: Seconds for measuring; event loops may have a coarser clock.
+        hops: Longest chain of messages, each caused by the one before; 0 for no limit.
     """
 
     def __init__(
@@ -72,8 +74,10 @@ class Messenger:
         recorder: Recorder,
         ids: IdSource,
         now: Callable[[], float],
+        hops: int = 0,
     ) -> None:
         self.now = now
+        self._hops = hops
         self.router = router
         self.recorder = recorder
         self.ids = ids
@@ -150,6 +154,7 @@ class Messenger:
             timeout_s=_remaining(envelope.deadline, None),
             awaited=0,
         )
+        digest, size = measure(envelope.sender.role, role, kind, body)
         self.recorder.happened(
             Happening.SENT,
             message,
@@ -157,7 +162,10 @@ class Messenger:
             address,
             arm=envelope.arm,
             received=envelope.received,
+            size=size,
+            digest=digest,
         )
+        self._check_hops(message, address, digest)
         refused = await self._link_to(address).tell(message)
         if refused is not None and refused.failure is not None:
             raise refused.failure.as_error()
@@ -191,6 +199,7 @@ class Messenger:
             awaited=awaited,
             attempt=attempt,
         )
+        digest, size = measure(envelope.sender.role, role, kind, body)
         sent_at = self.now()
         recorder.happened(
             Happening.SENT,
@@ -199,7 +208,13 @@ class Messenger:
             address,
             arm=envelope.arm,
             received=envelope.received,
+            size=size,
+            digest=digest,
         )
+        try:
+            self._check_hops(message, address, digest)
+        except LoopGuard as error:
+            return _refusal(message_id, envelope.sender, error, role)
         happening, received = Happening.CANCELLED, ""
         router.opened(address)
         try:
@@ -210,6 +225,7 @@ class Messenger:
                     reply = await self._link_to(address).ask(message)
             if reply.failure is None:
                 happening = Happening.REPLIED
+                digest, size = measure(role, envelope.sender.role, kind, reply.body)
             else:
                 received = reply.failure.code
                 happening = Happening.TIMED_OUT if received == "ask_timed_out" else Happening.FAILED
@@ -235,8 +251,34 @@ class Messenger:
                 duration_ns=int((self.now() - sent_at) * 1e9),
                 arm=envelope.arm,
                 received=received,
+                size=size,
+                digest=digest,
             )
         return reply
+
+    def _check_hops(self, message: Message, address: Address, digest: int) -> None:
+        """Refuse a message at the end of too long a chain: whoever sends it would go on for ever.
+
+        It is on record as sent and failed, so that the task shows how far it came.
+
+        Raises:
+            LoopGuard: The limit is broken.
+        """
+        if not self._hops or message.hop <= self._hops:
+            return
+        self.recorder.happened(
+            Happening.FAILED,
+            message,
+            message.sender,
+            address,
+            arm=Arm(message.arm),
+            received=LoopGuard.code,
+            digest=digest,
+        )
+        raise LoopGuard(
+            f"task {message.task!r}: {message.hop} messages one caused by the other, "
+            f"the limit is {self._hops}: {message.kind!r} to {message.to} was not sent"
+        )
 
     @staticmethod
     def _message(

@@ -7,7 +7,7 @@ for what can be read at any moment: `snapshot` is the input of the deadlock dete
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +20,9 @@ from rolewise.fleet.invocation import Invocation
 from rolewise.fleet.messenger import Messenger
 from rolewise.graphs.interactions import Arm, Happening
 from rolewise.graphs.snapshots import QueuedMessage, ReplicaSnapshot
+
+ENDED_KEPT = 4096
+"""Tasks that were ended early are remembered, so that what they had sent is not handled."""
 
 
 @dataclass(slots=True)
@@ -68,6 +71,8 @@ class ReplicaCore:
         self._handlers: dict[int, asyncio.Task[Any]] = {}
         self._reasons: dict[int, str] = {}
         self._events: set[asyncio.Task[Reply]] = set()
+        self._tasks: dict[int, str] = {}
+        self._ended: OrderedDict[str, None] = OrderedDict()
         self._taken = 0
         self._begun = 0
 
@@ -91,17 +96,15 @@ class ReplicaCore:
 
         Runs in the caller's asyncio task; `withdraw` ends it early.
         """
-        if self._taken >= self.slots and len(self._queue) >= self._queue_limit:
-            self._record(Happening.DROPPED, message)
-            return self._failed(
-                message, "overloaded", f"the queue of {self.address} is full ({self._queue_limit})"
-            )
+        if refused := self._refusal(message):
+            return refused
         loop = asyncio.get_running_loop()
         arrived = loop.time()
         deadline = None if message.timeout_s is None else arrived + message.timeout_s
         task = asyncio.current_task()
         assert task is not None  # noqa: S101
         self._handlers[message.id] = task
+        self._tasks[message.id] = message.task
         try:
             async with asyncio.timeout_at(deadline):
                 await self._take_slot(message, arrived)
@@ -124,15 +127,13 @@ class ReplicaCore:
             return self._failed(message, reason, f"{message.kind!r} was withdrawn: {reason}")
         finally:
             self._handlers.pop(message.id, None)
+            self._tasks.pop(message.id, None)
             self._reasons.pop(message.id, None)
 
     async def accept(self, message: Message) -> Reply | None:
         """Take an event: it is handled in the background. Returns a reply only if refused."""
-        if self._taken >= self.slots and len(self._queue) >= self._queue_limit:
-            self._record(Happening.DROPPED, message)
-            return self._failed(
-                message, "overloaded", f"the queue of {self.address} is full ({self._queue_limit})"
-            )
+        if refused := self._refusal(message):
+            return refused
         task = asyncio.get_running_loop().create_task(self.handle(message))
         self._events.add(task)
         task.add_done_callback(self._events.discard)
@@ -150,6 +151,16 @@ class ReplicaCore:
     def withdraw_all(self, *, reason: str = "drained") -> int:
         """End everything that runs or waits here; return how many there were."""
         ids = list(self._handlers)
+        for message_id in ids:
+            self.withdraw(message_id, reason=reason)
+        return len(ids)
+
+    def end_task(self, task: str, *, reason: str = "loop_guard") -> int:
+        """End all messages of a task here and refuse further ones; return how many there were."""
+        self._ended[task] = None
+        if len(self._ended) > ENDED_KEPT:
+            self._ended.popitem(last=False)
+        ids = [message_id for message_id, owner in self._tasks.items() if owner == task]
         for message_id in ids:
             self.withdraw(message_id, reason=reason)
         return len(ids)
@@ -178,6 +189,18 @@ class ReplicaCore:
                 for waiting in list(self._queue)
             ),
         )
+
+    def _refusal(self, message: Message) -> Reply | None:
+        """Return why a message is not taken at all, if it is not."""
+        if message.task in self._ended:
+            self._record(Happening.DROPPED, message)
+            return self._failed(message, "loop_guard", f"task {message.task!r} was ended")
+        if self._taken >= self.slots and len(self._queue) >= self._queue_limit:
+            self._record(Happening.DROPPED, message)
+            return self._failed(
+                message, "overloaded", f"the queue of {self.address} is full ({self._queue_limit})"
+            )
+        return None
 
     async def _take_slot(self, message: Message, arrived: float) -> None:
         if self._taken < self.slots:
@@ -250,6 +273,7 @@ class ReplicaCore:
 
 
 def _code_for(error: AgentError) -> str:
-    # A refusal of the body is this replica's own word. Any other error came from an ask or a
-    # tool inside the handler: towards the asker that is a failure of this agent, cause in words.
-    return error.code if error.code == "message_refused" else "ask_failed"
+    # A refusal of the body is this replica's own word, and a task that was ended is ended for all
+    # its askers. Any other error came from an ask or a tool inside the handler: towards the asker
+    # that is a failure of this agent, cause in words.
+    return error.code if error.code in {"message_refused", "loop_guard"} else "ask_failed"

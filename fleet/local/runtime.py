@@ -7,7 +7,7 @@ The same replicas, messenger, gateway and recorder as on Ray; only the wire is d
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from rolewise.agents.agent import load_agent
@@ -31,6 +31,7 @@ from rolewise.fleet.runtime import (
     VersionDefinition,
 )
 from rolewise.fleet.task import TaskRecord, TaskRequest
+from rolewise.graphs.guard_limits import GuardLimits
 from rolewise.graphs.interaction_graph import InteractionWindows
 from rolewise.graphs.snapshots import ReplicaSnapshot
 
@@ -58,6 +59,7 @@ class LocalRuntime:
         network: Latency; drawn from the seed when left out.
         max_replicas: The size of this pretend cluster; 0 for no limit.
         settle_s: See `Gateway`.
+        guards: Hard limits at which a task is ended.
     """
 
     def __init__(
@@ -68,7 +70,9 @@ class LocalRuntime:
         network: Network | None = None,
         max_replicas: int = 0,
         settle_s: float = 0.5,
+        guards: GuardLimits | None = None,
     ) -> None:
+        self._guards = guards or GuardLimits()
         self._network = network or Network(seed=seed)
         self._max_replicas = max_replicas
         self._router = Router()
@@ -83,6 +87,7 @@ class LocalRuntime:
             messenger=self._messenger(0, 0, self._gateway_recorder),
             entry=entry,
             settle_s=settle_s,
+            guard=_LocalGuard(self),
         )
 
     async def scale(self, version: VersionDefinition, replicas: int, *, fencing: int) -> None:
@@ -234,7 +239,18 @@ class LocalRuntime:
             recorder=recorder,
             ids=IdSource(process, nonce),
             now=asyncio.get_running_loop().time,
+            hops=self._guards.hops,
         )
+
+    def breaches(self) -> Mapping[int, str]:
+        """Return the tasks that broke a hard limit: key of the task -> which, in words."""
+        self._collect()
+        return self._collector.breaches(self._guards)
+
+    def end_task(self, task: str) -> None:
+        """End a task's messages at every replica."""
+        for live in self._replicas.values():
+            live.core.end_task(task)
 
     def _link_to(self, address: Address) -> LocalLink:
         link = self._links.get(address)
@@ -255,3 +271,16 @@ class LocalRuntime:
         delivery = recorder.take()
         if delivery is not None:
             self._collector.take(delivery, now_s=asyncio.get_running_loop().time())
+
+
+@dataclass(frozen=True, slots=True)
+class _LocalGuard:
+    """See `rolewise.fleet.gateway.TaskGuard`."""
+
+    runtime: LocalRuntime
+
+    async def find(self) -> Mapping[int, str]:
+        return self.runtime.breaches()
+
+    async def end(self, task: str) -> None:
+        self.runtime.end_task(task)

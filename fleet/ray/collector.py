@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from rolewise.fleet.recording.collector import Collector
 from rolewise.fleet.recording.notes import Delivery
 from rolewise.fleet.task import TaskRecord
+from rolewise.graphs.guard_limits import GuardLimits
 from rolewise.graphs.interaction_graph import InteractionWindows
 
 
@@ -24,6 +25,10 @@ class CollectorActor:
     async def complete(self, records: Sequence[TaskRecord]) -> tuple[tuple[TaskRecord, ...], int]:
         """Return the records with this shard's sums, and how many telemetry records were lost."""
         return self._collector.complete(records), self._collector.lost
+
+    async def breaches(self, limits: GuardLimits) -> dict[int, str]:
+        """Return this shard's tasks that broke a hard limit: key -> which, in words."""
+        return self._collector.breaches(limits)
 
     async def windows(self) -> InteractionWindows:
         """Return the interaction graph as folded so far."""

@@ -18,6 +18,7 @@ from rolewise.fleet.ray.view import Peer, Ticket, View
 from rolewise.fleet.recording.notes import Delivery
 from rolewise.fleet.recording.recorder import Recorder, split_by_task
 from rolewise.fleet.routing.router import Router
+from rolewise.graphs.guard_limits import GuardLimits
 
 POST_EVERY_S = 0.5
 """Telemetry is shipped so often; well below the time that a task's account takes to settle."""
@@ -44,6 +45,7 @@ class FleetProcess:
             recorder=self.recorder,
             ids=IdSource(number, ticket.restarts),
             now=time.perf_counter,
+            hops=ticket.hops,
         )
         self.meter: Meter | None = None
         """Of a process that does nothing but serve messages; set by such a one."""
@@ -86,6 +88,23 @@ class FleetProcess:
                 except RayError:
                     continue  # it restarts; meanwhile the recorder keeps notes, or counts drops
                 del self._unsent[shard]
+
+    async def breaches(self, limits: GuardLimits) -> dict[int, str]:
+        """Ask all collectors for tasks that broke a hard limit; one that is away knows none."""
+        answers = await asyncio.gather(
+            *(collector.breaches.remote(limits) for collector in self._view.collectors),
+            return_exceptions=True,
+        )
+        found: dict[int, str] = {}
+        for answer in answers:
+            if isinstance(answer, dict):
+                found |= answer
+        return found
+
+    async def end_task(self, task: str) -> None:
+        """End a task's messages at every replica; one that is away has none."""
+        calls = [peer.actor.end_task.remote(task) for peer in self._view.peers.values()]
+        await asyncio.gather(*calls, return_exceptions=True)
 
     def _take_over(self, view: View) -> None:
         self._view = view

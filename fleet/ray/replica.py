@@ -136,6 +136,12 @@ class ReplicaActor:
         life = self._life
         return await _on(life.loop, lambda: life.core.withdraw_all(reason=reason)) if life else 0
 
+    @ray.method(concurrency_group=CONTROL)
+    async def end_task(self, task: str) -> int:
+        """End all that runs or waits here for a task; return how many."""
+        life = self._life
+        return await _on(life.loop, lambda: life.core.end_task(task)) if life else 0
+
     async def post(self) -> None:
         """Ship the telemetry now: the replica is about to be stopped."""
         if self._life is not None:

@@ -25,6 +25,7 @@ from rolewise.fleet.ray.view import Settings
 from rolewise.fleet.routing.table import RoutingTable
 from rolewise.fleet.runtime import Observation, VersionDefinition
 from rolewise.fleet.task import TaskRecord, TaskRequest, task_key
+from rolewise.graphs.guard_limits import GuardLimits
 from rolewise.graphs.interaction_graph import InteractionWindows
 from rolewise.graphs.snapshots import ReplicaSnapshot
 
@@ -50,7 +51,13 @@ class RayRuntime:
 
     @classmethod
     async def launch(
-        cls, fleet: str, *, entry: tuple[str, ...], collectors: int = 1, settle_s: float = 1.0
+        cls,
+        fleet: str,
+        *,
+        entry: tuple[str, ...],
+        collectors: int = 1,
+        settle_s: float = 1.0,
+        guards: GuardLimits | None = None,
     ) -> RayRuntime:
         """Start a fleet without replicas; one that runs already is attached to."""
         settings = Settings(
@@ -59,6 +66,7 @@ class RayRuntime:
             collectors=collectors,
             settle_s=settle_s,
             search_path=read_search_path(),
+            guards=guards or GuardLimits(),
         )
         options = keeper_options(names.head_name(fleet))
         actor: Any = ray.remote(FleetHead).options(**options, max_concurrency=MAX_CONCURRENCY)

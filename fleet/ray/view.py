@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from rolewise.agents.message import Address
 from rolewise.fleet.routing.table import RoutingTable
+from rolewise.graphs.guard_limits import GuardLimits
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,6 +20,7 @@ class Settings:
         collectors: Shards of the telemetry.
         settle_s: See `rolewise.fleet.gateway.Gateway`.
         search_path: Folders that agents may be imported from, beside what is installed.
+        guards: Hard limits at which a task is ended.
     """
 
     fleet: str
@@ -26,6 +28,7 @@ class Settings:
     collectors: int = 1
     settle_s: float = 1.0
     search_path: tuple[str, ...] = ()
+    guards: GuardLimits = field(default_factory=GuardLimits)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +65,9 @@ class Ticket:
 
     Attributes:
         restarts: How many lives it had before this one.
+        hops: Longest chain of messages; see `Messenger`.
     """
 
     restarts: int
     view: View
+    hops: int = 0

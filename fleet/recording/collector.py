@@ -12,8 +12,10 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from rolewise.fleet.recording.loop_ledger import LoopLedger
 from rolewise.fleet.recording.notes import Delivery, Noted
 from rolewise.fleet.task import TaskRecord, task_key
+from rolewise.graphs.guard_limits import GuardLimits
 from rolewise.graphs.interaction_graph import InteractionWindows
 from rolewise.graphs.interactions import Arm, Batch, Happening
 
@@ -48,6 +50,7 @@ class Collector:
         self.windows = InteractionWindows(window_s=window_s)
         self._tallies: OrderedDict[int, Tally] = OrderedDict()
         self._lost: dict[str, int] = {}
+        self._loops = LoopLedger()
 
     @property
     def lost(self) -> int:
@@ -60,6 +63,7 @@ class Collector:
         if not self.windows.fold(batch, now_s=now_s):
             return
         self._lost[batch.source] = batch.lost + delivery.lost_notes
+        self._loops.take(batch, delivery.notes, now_s=now_s)
         sent = batch.records["task"][batch.records["ev"] == Happening.SENT]
         keys, counts = np.unique(sent, return_counts=True)
         for key, count in zip(keys.tolist(), counts.tolist(), strict=True):
@@ -72,7 +76,16 @@ class Collector:
 
     def complete(self, records: Iterable[TaskRecord]) -> tuple[TaskRecord, ...]:
         """Return the records with this shard's sums written in."""
-        return tuple(self._complete(record) for record in records)
+        known = tuple(records)
+        flags = self._loops.flags([task_key(record.task) for record in known])
+        return tuple(
+            replace(self._complete(record), flags=raised)
+            for record, raised in zip(known, flags, strict=True)
+        )
+
+    def breaches(self, limits: GuardLimits) -> dict[int, str]:
+        """Return the open tasks that broke a hard limit: key of the task -> which, in words."""
+        return self._loops.breaches(limits)
 
     def _complete(self, record: TaskRecord) -> TaskRecord:
         tally = self._tallies.get(task_key(record.task))

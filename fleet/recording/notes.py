@@ -21,7 +21,7 @@ class Noted(IntEnum):
     TOOL = 0  # seconds, -, -
     USAGE = 1  # input tokens, output tokens, US dollars
     SCORE = 2  # value in 0..1, -, -
-    PROGRESS = 3  # -, -, -
+    PROGRESS = 3  # number of what was written: progress the first time only; 0: always, -, -
 
 
 NOTE_DTYPE = np.dtype(

@@ -66,6 +66,7 @@ class Recorder:
         arm: Arm = Arm.NONE,
         received: str = "",
         size: int = 0,
+        digest: int = 0,
     ) -> None:
         """Note that something happened to a message.
 
@@ -78,6 +79,7 @@ class Recorder:
             arm: Arm of the task.
             received: `SENT`: kind of what the sending invocation last received; failures: code.
             size: Bytes of the body, 0 if not known.
+            digest: Of the body; for `REPLIED` of the reply's body. 0 for none.
         """
         seq = self._seq
         self._seq = seq + 1
@@ -102,7 +104,7 @@ class Recorder:
             message.parent,
             self._key(task) if key is None else key,
             duration_ns,
-            0,
+            digest,
             size,
             seq & 0xFFFFFFFF,
             self._intern(nodes, source.node) if src is None else src,

@@ -87,6 +87,12 @@ class Worker(Agent):
                 return await ctx.ask("adder", {"a": 1, "b": 2}, kind="add")
             case "env":
                 return os.environ.get(body["name"])
+            case "circle":
+                while True:
+                    await ctx.ask("adder", {"a": 1, "b": 2}, kind="add")
+            case "breed":
+                for _ in range(2):
+                    await ctx.tell("worker", {"do": "breed"}, kind="work")
             case "mutual":
                 return await ctx.ask("worker", {"do": "mutual"}, kind="work")
 
