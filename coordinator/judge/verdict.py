@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Literal
 
 
 class Ruling(StrEnum):
@@ -76,11 +77,15 @@ class HardFact:
         kind: `deadlock`, `crash_loop`, `limit`.
         sentence: What happened, with roles, versions and tasks in words.
         details: Lines that show it, such as the cycle, one wait a line.
+        reaction: What follows: `rollback` at once, or `pause` until a person has looked.
+        key: The same for the same fact at another time, so that it pauses once only.
     """
 
     kind: str
     sentence: str
     details: tuple[str, ...] = ()
+    reaction: Literal["rollback", "pause"] = "rollback"
+    key: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

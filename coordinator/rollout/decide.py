@@ -16,7 +16,8 @@ alone does not tell (a pause that waits for a decision is not ended by `resume`)
 Who comes first when several things are true at once:
 
 1.  abort: it is taken in every phase that is not final, and what it began cannot be promoted;
-2.  a hard fact (deadlock, crash loop, ceiling): rolls back, whatever the plan says;
+2.  a hard fact (deadlock, crash loop, ceiling): rolls back, whatever the plan says; one that is
+    not the new version's fault (a deadlock of others) pauses, once;
 3.  gates (none yet: their place is here);
 4.  the judge's verdict: harm first, then what the current step waits for;
 5.  time.
@@ -29,10 +30,10 @@ A rollout waits for one command at a time. That keeps the order of effects plain
 weight, table before drain, drain before stop), and it makes a crash simple: there is at most one
 command that may or may not have been carried out, and carrying it out again is harmless.
 
-A pause sends out nothing new and lets timers stand still. Operator pauses and runtime errors end
-with `resume`; a step that waits for a person, an unsure judge and a harm that the plan wants a
-person to weigh end with `promote`: somebody has to say yes. A pause for want of data ends by itself
-when tasks close again.
+A pause sends out nothing new and lets timers stand still. Operator pauses, runtime errors and
+facts end with `resume`; a step that waits for a person, an unsure judge and a harm that the plan
+wants a person to weigh end with `promote`: somebody has to say yes. A pause for want of data ends
+by itself when tasks close again.
 
 A command that fails is tried again, a few times on the way forward and more often on the way back,
 where giving up would leave tasks on the canary. Then, or at once when trying again cannot help, a

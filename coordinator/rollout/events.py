@@ -24,7 +24,8 @@ class PauseCause(StrEnum):
 
     `OPERATOR` somebody paused it; `STEP` a step of the plan waits for a person; `UNSURE` the
     judge's budget is spent; `NO_DATA` no task of one arm has closed for too long; `HARM` the judge
-    found harm and the plan says to ask; `RUNTIME_ERROR` a command failed again and again.
+    found harm and the plan says to ask; `FACT` a hard fact that is not the new version's fault,
+    but nothing to go on with unseen; `RUNTIME_ERROR` a command failed again and again.
     """
 
     OPERATOR = "operator"
@@ -32,6 +33,7 @@ class PauseCause(StrEnum):
     UNSURE = "unsure"
     NO_DATA = "no_data"
     HARM = "harm"
+    FACT = "fact"
     RUNTIME_ERROR = "runtime_error"
 
 
@@ -128,6 +130,7 @@ class Paused(_Recorded):
     """Going forward stopped; timers stand still, guards do not."""
 
     cause: PauseCause
+    facts: tuple[HardFact, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -81,6 +81,7 @@ def _fold(state: Rollout, event: Event) -> Rollout:  # noqa: C901, PLR0912 (one 
                 trial_salt=salt,
                 verdict=None,
                 is_harm_accepted=False,
+                paused_for=frozenset(),
                 **_fresh_wait(event.at),
             )
         case StepStarted(stage=stage, step=step):
@@ -105,11 +106,12 @@ def _fold(state: Rollout, event: Event) -> Rollout:  # noqa: C901, PLR0912 (one 
             decides = state.phase is Phase.PROGRESSING and state.wanted_evidence is not None
             ruling = verdict.ruling if decides else state.step_ruling
             return replace(state, verdict=verdict, step_ruling=ruling)
-        case Paused(cause=cause, reason=reason, by=by):
+        case Paused(cause=cause, reason=reason, by=by, facts=facts):
             # A second cause does not move the moment from which timers stand still.
             since = event.at if state.pause is None else state.pause.since
             note = PauseNote(cause=cause, reason=reason, by=by, since=since)
-            return replace(state, phase=Phase.PAUSED, pause=note)
+            paused_for = state.paused_for.union(fact.key for fact in facts)
+            return replace(state, phase=Phase.PAUSED, pause=note, paused_for=paused_for)
         case Resumed():
             return replace(_go_on(state, event.at), failures=0)
         case Promoted(full=full):

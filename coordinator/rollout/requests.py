@@ -117,7 +117,7 @@ class Tick(_Request):
 
     Attributes:
         verdict: The judge's word on `state.trial` at `state.wanted_evidence`.
-        facts: What needs no statistics: each of them rolls back.
+        facts: What needs no statistics: each of them rolls back or pauses, as it says.
     """
 
     verdict: Verdict | None = None

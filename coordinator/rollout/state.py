@@ -105,6 +105,7 @@ class Rollout:
         is_promoted: Somebody ended the wait of the current step or bake.
         is_full: Somebody asked to skip all steps that remain.
         is_harm_accepted: Somebody promoted in spite of a verdict of harm, in this stage.
+        paused_for: Keys of the facts that it was paused for in this stage: once each.
         replicas: Replicas by role and version, as last acknowledged.
         stopped: Versions that surely have no replica: one that was asked for, but never
             acknowledged, may be there all the same.
@@ -141,6 +142,7 @@ class Rollout:
     is_promoted: bool = False
     is_full: bool = False
     is_harm_accepted: bool = False
+    paused_for: frozenset[str] = frozenset()
     replicas: Mapping[RoleVersion, int] = field(default_factory=dict)
     stopped: frozenset[RoleVersion] = frozenset()
     leaving: frozenset[RoleVersion] = frozenset()

@@ -56,8 +56,13 @@ def _guard(state: Rollout, tick: requests.Tick) -> Events:
     verdict = tick.verdict
     told = tick.facts if verdict is None else tick.facts + verdict.facts
     facts = tuple(dict.fromkeys(told))
-    if facts:
-        return _roll_back_on(state, tick, facts[0].sentence, facts)
+    grave = tuple(fact for fact in facts if fact.reaction == "rollback")
+    if grave:
+        return _roll_back_on(state, tick, grave[0].sentence, grave)
+    news = tuple(f for f in facts if f.reaction == "pause" and f.key not in state.paused_for)
+    if news and state.phase is Phase.PROGRESSING:
+        reason, cause = news[0].sentence, PauseCause.FACT
+        return (Paused(at=tick.at, by=JUDGE, reason=reason, cause=cause, facts=news),)
     if verdict is None or verdict.ruling is not Ruling.HARM or state.is_harm_accepted:
         return ()
     match state.current_stage.analysis.on_harm:

@@ -48,7 +48,7 @@ from rolewise.coordinator.rollout.state import (
 )
 from rolewise.coordinator.rollout.steps import CANARY_WEIGHT_MAX
 from rolewise.fleet.routing.table import RoleRoute, RoutingTable
-from tests.unit.rollout.world import DEADLOCK, T0, a_plan, a_stage, a_start, says
+from tests.unit.rollout.world import DEADLOCK, OTHERS, T0, a_plan, a_stage, a_start, says
 
 STEPS = st.lists(
     st.sampled_from([5.0, 25.0, 60.0, 100.0]).map(lambda weight: SetWeight(weight=weight))
@@ -197,6 +197,10 @@ class RolloutMachine(RuleBasedStateMachine):
         self.now += timedelta(seconds=seconds)
         verdict = None if ruling is None else says(ruling)
         self.ask(requests.Tick(at=self.now, verdict=verdict))
+
+    @rule()
+    def others_deadlock(self):
+        self.ask(requests.Tick(at=self.now, facts=(OTHERS,)))
 
     @rule(kind=st.sampled_from(["abort", "harm", "fact"]), really=st.integers(0, 1))
     def trouble(self, kind, really):

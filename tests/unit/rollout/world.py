@@ -18,6 +18,12 @@ from rolewise.fleet.routing.table import RoleRoute, RoutingTable
 
 T0 = datetime(2026, 1, 5, 9, 0, tzinfo=UTC)
 DEADLOCK = HardFact(kind="deadlock", sentence="deadlock confirmed in supplier v2")
+OTHERS = HardFact(
+    kind="deadlock",
+    sentence="deadlock confirmed in carrier v1, the canary has no part in it",
+    reaction="pause",
+    key="deadlock carrier",
+)
 STEPS: tuple[Step, ...] = (
     SetWeight(weight=5.0),
     Analyse(evidence="gate"),
