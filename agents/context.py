@@ -7,6 +7,7 @@ of the fleet goes through it, so that it can be routed, recorded, limited and ca
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -145,4 +146,19 @@ class Context(Protocol):
 
     async def sleep(self, seconds: float) -> None:
         """Wait on the fleet's clock: virtual in a rehearsal, real on Ray."""
+        ...
+
+    def lock(
+        self, name: str, *, shared: bool = False, permits: int = 1
+    ) -> AbstractAsyncContextManager[None]:
+        """Hold a lock while in `async with`, against other messages at the same replica.
+
+        First come, first served. Other than with a lock of one's own making, who waits for it
+        and who holds it is seen, so that a deadlock over it is found.
+
+        Args:
+            name: The lock; it is there once somebody asks for it.
+            shared: Together with others that share it, apart from those that do not.
+            permits: How many may hold it at a time; say the same everywhere.
+        """
         ...

@@ -30,18 +30,14 @@ from rolewise.coordinator.rollout.commands import (
 from rolewise.coordinator.rollout.requests import Acknowledge, Tick
 from rolewise.coordinator.rollout.state import Rollout, pending_commands
 from rolewise.coordinator.store.port import Lease, LeaseLost, Store, StoreUnavailable
+from rolewise.coordinator.waits import WaitsLookout
 from rolewise.fleet.runtime import CapacityShort, Fenced, Runtime, VersionDefinition
 from rolewise.fleet.scoring import Aside
-from rolewise.graphs.deadlock import Deadlock, find_deadlocks
-from rolewise.graphs.snapshots import ReplicaSnapshot
 
 log = logging.getLogger(__name__)
 
 LEASE_S = 5.0
 TICK_S = 0.25
-ROUND_S = 1.0
-"""Time between two rounds of snapshots; a deadlock stands in two of them before it counts."""
-
 PUBLISH_S = 1.0
 """Time between two verdicts that status pages are shown while nothing is news."""
 
@@ -89,10 +85,8 @@ class Controller:
         self._tick_s = tick_s
         self._lease: Lease | None = None
         self._judging = Judging(store, runtime, aside=aside)
-        self._snapshots: list[ReplicaSnapshot] = []
-        self._round_at = float("-inf")
+        self._lookout = WaitsLookout(fleet, runtime)
         self._published_at = float("-inf")
-        self._deadlocks: tuple[Deadlock, ...] = ()
         self._carried: Command | None = None
         self._try_again_at = datetime.min.replace(tzinfo=UTC)
         self._carrying: asyncio.Task[Acknowledge] | None = None
@@ -142,20 +136,22 @@ class Controller:
 
     async def _tick(self, state: Rollout) -> Rollout:
         if await self._judging.meet(state):
-            self._snapshots, self._deadlocks = [], ()
+            self._lookout.forget()
         verdict: Verdict | None = None
         facts: tuple[HardFact, ...] = ()
         trial, stage, judge = state.trial, state.current_stage, self._judging.judge
         if trial is not None and stage is not None and judge is not None:
             observation = await self._judging.observe()
-            await self._look_for_deadlocks(observation.now_s)
+            verdict = self._rule(judge, state)
+            await self._lookout.look(observation.now_s, canary=(trial.role, trial.version))
             facts = find_facts(
                 trial,
                 stage.analysis,
-                deadlocks=self._deadlocks,
+                deadlocks=self._lookout.deadlocks,
                 replicas=observation.replicas,
+                tasks_canary=verdict.tasks_canary,
+                tasks_baseline=verdict.tasks_baseline,
             )
-            verdict = self._rule(judge, state)
             await self._publish(state, verdict, observation.now_s)
         request = Tick(at=self._journal.now, verdict=verdict, facts=facts)
         return await self._journal.request(state.id, request, lease=self._lease)
@@ -169,18 +165,7 @@ class Controller:
         if now_s - self._published_at >= PUBLISH_S:
             self._published_at = now_s
             await self._journal.publish_verdict(state.id, verdict)
-
-    async def _look_for_deadlocks(self, now_s: float) -> None:
-        if now_s - self._round_at < ROUND_S:
-            return
-        self._round_at = now_s
-        later = list(await self._runtime.waits())
-        found = find_deadlocks(self._snapshots, later) if self._snapshots else ()
-        if found:
-            # A third look just before acting: a timeout may have ended it this very moment.
-            again = list(await self._runtime.waits())
-            found, later = find_deadlocks(later, again), again
-        self._snapshots, self._deadlocks = later, found
+            await self._journal.publish_alerts(self._fleet, self._lookout.alerts)
 
     async def _carry(self, state: Rollout) -> None:
         """See to it that exactly the wanted command is under way."""
@@ -251,4 +236,4 @@ class Controller:
         """Let go of everything that belongs to a rollout."""
         await self._stop_carrying()
         await self._judging.forget()
-        self._snapshots, self._deadlocks = [], ()
+        self._lookout.forget()

@@ -9,6 +9,7 @@ from rolewise.coordinator.judge.verdict import HardFact
 from rolewise.coordinator.rollout.state import Trial
 from rolewise.fleet.runtime import ReplicaStatus
 from rolewise.graphs.deadlock import Deadlock
+from rolewise.graphs.involvement import Involvement, judge_involvement
 
 
 def find_facts(
@@ -17,18 +18,32 @@ def find_facts(
     *,
     deadlocks: Sequence[Deadlock],
     replicas: Sequence[ReplicaStatus],
+    tasks_canary: int = 0,
+    tasks_baseline: int = 0,
 ) -> tuple[HardFact, ...]:
-    """Return what rolls the trial back at once.
+    """Return what rolls the trial back at once, or pauses it until somebody has looked.
 
-    A deadlock counts only when the version on trial is in its core: one that holds the baseline
-    too is an alarm for people, not the canary's fault.
+    Args:
+        trial: Who is on trial.
+        analysis: Which facts count.
+        deadlocks: Those confirmed now.
+        replicas: All replicas.
+        tasks_canary: Tasks of the canary's arm that have ended: they are in no deadlock.
+        tasks_baseline: The same of the baseline's arm.
     """
     facts: list[HardFact] = []
     if analysis.deadlock:
         facts += [
-            deadlock_fact(deadlock)
+            deadlock_fact(
+                deadlock,
+                judge_involvement(
+                    deadlock,
+                    canary=(trial.role, trial.version),
+                    free_canary=tasks_canary,
+                    free_baseline=tasks_baseline,
+                ),
+            )
             for deadlock in deadlocks
-            if deadlock.involves([(trial.role, trial.version)])
         ]
     if analysis.restart_limit:
         facts += [
@@ -44,17 +59,25 @@ def find_facts(
     return tuple(facts)
 
 
-def deadlock_fact(deadlock: Deadlock) -> HardFact:
-    """Return a deadlock in words: who, which versions, how many tasks, and the circle of waits."""
+def deadlock_fact(deadlock: Deadlock, involvement: Involvement) -> HardFact:
+    """Return a deadlock in words: who, how many tasks, the circle of waits, and whose fault."""
     nodes = ", ".join(deadlock.nodes)
     tasks = len(deadlock.tasks)
-    until = "" if deadlock.ends_in_s is None else ", until a timeout ends it"
+    hold = "hold each other up" if len(deadlock.nodes) > 1 else "holds itself up"
+    until = "" if deadlock.kind == "hard" else ", until a timeout ends it"
+    unseen = f"; no answer from {', '.join(deadlock.blind)}" if deadlock.blind else ""
+    whose = f" ({involvement.reason})" if involvement.reaction == "pause" else ""
     return HardFact(
         kind="deadlock",
         sentence=(
-            f"deadlock confirmed in two rounds of snapshots: {nodes} hold each other up"
+            f"deadlock confirmed in two rounds of snapshots: {nodes} {hold}"
             f"{until}; {tasks} task{'s' if tasks != 1 else ''} in it, "
-            f"{deadlock.victims} more waiting behind: {deadlock.sentence}"
+            f"{deadlock.victims} more waiting behind: {deadlock.sentence}{whose}"
         ),
-        details=tuple(wait.in_words for wait in deadlock.cycle),
+        details=(
+            *(wait.in_words for wait in deadlock.cycle),
+            f"{involvement.part}: {involvement.reason}{unseen}",
+        ),
+        reaction=involvement.reaction,
+        key=f"deadlock {deadlock.signature}",
     )

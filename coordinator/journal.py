@@ -7,10 +7,11 @@ decide again. So a verb that is accepted is in the log, whoever wrote it and who
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from rolewise.coordinator.errors import RolewiseError
 from rolewise.coordinator.fleet_log import (
@@ -34,6 +35,8 @@ from rolewise.coordinator.rollout.state import NOT_STARTED, Rollout
 from rolewise.coordinator.store.port import Conflict, Lease, Store
 
 READ_AT_ONCE = 1000
+ALERTS_HOLD = timedelta(seconds=10)
+"""A controller that tells nothing new for so long does not look any more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -222,6 +225,19 @@ class Journal:
         data = await self._store.get(f"verdict/{rollout}")
         event = None if data is None else decode_event(data)
         return event if isinstance(event, VerdictGiven) else None
+
+    async def publish_alerts(self, fleet: str, alerts: Sequence[str]) -> None:
+        """Let status pages show what does not move in a fleet; it holds for a few seconds."""
+        told = {"until": (self._now() + ALERTS_HOLD).isoformat(), "alerts": list(alerts)}
+        await self._store.put(f"alerts/{fleet}", json.dumps(told).encode())
+
+    async def newest_alerts(self, fleet: str) -> tuple[str, ...]:
+        """Return what does not move in a fleet, as its controller saw it just now."""
+        data = await self._store.get(f"alerts/{fleet}")
+        told = {} if data is None else json.loads(data)
+        if not told or datetime.fromisoformat(told["until"]) < self._now():
+            return ()
+        return tuple(told["alerts"])
 
     async def request(
         self,

@@ -2,23 +2,24 @@
 
 A wait counts for the deadlock detector only while the handler's own asyncio task awaits it. An
 ask that a handler runs in a task of its own making may be overtaken by other work, so it is
-shown as `active`: the detector would rather miss such a wait than invent a deadlock. `ask_all`
-and `ask_any` say what is meant and are seen.
+shown as `active`: the detector would rather miss such a wait than invent a deadlock. `ask_all`,
+`ask_any` and `lock` say what is meant and are seen.
 """
 
 from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from zlib import crc32
 
 from rolewise.agents.context import Ask, Memory, TaskInfo
 from rolewise.agents.errors import AgentError, ToolFailed
-from rolewise.agents.message import Message
+from rolewise.agents.message import Address, Message
 from rolewise.fleet.messenger import Envelope
 from rolewise.fleet.recording.notes import Noted
 from rolewise.graphs.interactions import Arm
@@ -26,6 +27,28 @@ from rolewise.graphs.snapshots import RunningInvocation
 
 if TYPE_CHECKING:
     from rolewise.fleet.replica import ReplicaCore
+
+
+class _Wait(NamedTuple):
+    """What an invocation waits for; replaced as a whole, so that another thread can read it.
+
+    Attributes:
+        epoch: Counts the changes.
+        ids: Requests whose replies are outstanding.
+        to: Where each of them was sent; empty until it is.
+        locks: Locks that it waits for.
+        need: How many of both must be met.
+        deadline: Loop time at which it ends by itself.
+        since: Loop time at which it began.
+    """
+
+    epoch: int
+    ids: tuple[int, ...]
+    to: tuple[str, ...]
+    locks: tuple[int, ...]
+    need: int
+    deadline: float | None
+    since: float
 
 
 class Invocation:
@@ -40,10 +63,9 @@ class Invocation:
         self._loop = asyncio.get_running_loop()
         self._task = asyncio.current_task()
         self._received = message.kind
-        self._epoch = 0
         self._memory = _NotedMemory(replica.memory, self._note)
-        # (ids, need, deadline, since): replaced as a whole, so another thread can read it.
-        self._wait: tuple[tuple[int, ...], int, float | None, float] = ((), 0, None, started)
+        self._wait = _Wait(0, (), (), (), 0, None, started)
+        self._sendings: dict[int, int] = {}
         self._info = TaskInfo(
             id=message.task, conversation=message.conversation, attributes=message.attributes
         )
@@ -55,16 +77,20 @@ class Invocation:
 
     def waiting(self, now: float) -> RunningInvocation:
         """Return what it waits for at this moment; callable from another thread."""
-        ids, need, deadline, since = self._wait
+        wait, message = self._wait, self._message
         return RunningInvocation(
-            id=self._message.id,
-            epoch=self._epoch,
-            task=self._message.task,
-            state="wait" if ids else "active",
-            waits=ids,
-            need=need,
-            deadline=None if deadline is None else max(0.0, deadline - now),
-            since=max(0.0, now - since),
+            id=message.id,
+            epoch=wait.epoch,
+            task=message.task,
+            state="wait" if wait.ids or wait.locks else "active",
+            waits=wait.ids,
+            locks=wait.locks,
+            need=wait.need,
+            sent_to=wait.to,
+            deadline=None if wait.deadline is None else max(0.0, wait.deadline - now),
+            since=max(0.0, now - wait.since),
+            arm=message.arm,
+            kind=message.kind,
         )
 
     # What the handler sees.
@@ -207,6 +233,27 @@ class Invocation:
         """Wait on the fleet's clock."""
         await asyncio.sleep(seconds)
 
+    @asynccontextmanager
+    async def lock(
+        self, name: str, *, shared: bool = False, permits: int = 1
+    ) -> AsyncIterator[None]:
+        """Hold a lock of this replica."""
+        locks, own = self._replica.locks, self._message.id
+        lock_id = locks.id_of(name)
+        granted = locks.ask(name, own, shared=shared, permits=permits)
+        seen = not granted.done() and asyncio.current_task() is self._task
+        if seen:
+            self._begin((), 1, None, locks=(lock_id,))
+        try:
+            try:
+                await granted
+            finally:
+                if seen:
+                    self._end()
+            yield
+        finally:
+            locks.let_go(name, own, granted)
+
     # How it sends, and how its waits are kept.
 
     def _note(self, what: Noted, name: str = "", **figures: Any) -> None:
@@ -238,7 +285,7 @@ class Invocation:
             timeout_s=ask.timeout,
             awaited=awaited,
             message_id=message_id,
-            on_sent=partial(self._sent_again, message_id),
+            on_sent=partial(self._sent, message_id),
         )
         self._received = ask.kind
         return answer
@@ -250,29 +297,50 @@ class Invocation:
             tasks[message_id] = self._loop.create_task(self._send(ask, message_id, awaited=awaited))
         return tasks
 
-    def _begin(self, ids: tuple[int, ...], need: int, timeout: float | None) -> None:
+    def _begin(
+        self,
+        ids: tuple[int, ...],
+        need: int,
+        timeout: float | None,
+        *,
+        locks: tuple[int, ...] = (),
+    ) -> None:
         now = self._loop.time()
         deadline = self._deadline
         if timeout is not None:
             deadline = now + timeout if deadline is None else min(deadline, now + timeout)
-        self._epoch += 1
-        self._wait = (ids, need, deadline, now)
+        self._sendings = dict(zip(ids, ids, strict=True))
+        self._wait = _Wait(self._wait.epoch + 1, ids, ("",) * len(ids), locks, need, deadline, now)
 
     def _end(self) -> None:
-        self._epoch += 1
-        self._wait = ((), 0, None, self._loop.time())
+        self._wait = _Wait(self._wait.epoch + 1, (), (), (), 0, None, self._loop.time())
 
     def _settle(self, message_id: int, *, met: int) -> None:
         """Wait no longer for this reply; `met` is 1 when it came, 0 when that branch failed."""
-        ids, need, deadline, since = self._wait
-        self._epoch += 1
-        self._wait = (tuple(i for i in ids if i != message_id), need - met, deadline, since)
+        wait = self._wait
+        now_sent_as = self._sendings.get(message_id, message_id)
+        kept = [(i, to) for i, to in zip(wait.ids, wait.to, strict=True) if i != now_sent_as]
+        self._wait = wait._replace(
+            epoch=wait.epoch + 1,
+            ids=tuple(i for i, _ in kept),
+            to=tuple(to for _, to in kept),
+            need=wait.need - met,
+        )
 
-    def _sent_again(self, old: int, fresh: int) -> None:
-        ids, need, deadline, since = self._wait
-        if old in ids:
-            self._epoch += 1
-            self._wait = (tuple(fresh if i == old else i for i in ids), need, deadline, since)
+    def _sent(self, first: int, now: int, address: Address) -> None:
+        """Note where a request went, and under which id it is sent now."""
+        wait = self._wait
+        before = self._sendings.get(first)
+        if before not in wait.ids:
+            return  # not of the wait that is shown
+        at = wait.ids.index(before)
+        self._sendings[first] = now
+        self._wait = wait._replace(
+            # Being sent is no change of what is awaited; being sent again is.
+            epoch=wait.epoch + (before != now),
+            ids=(*wait.ids[:at], now, *wait.ids[at + 1 :]),
+            to=(*wait.to[:at], str(address), *wait.to[at + 1 :]),
+        )
 
 
 class _NotedMemory:

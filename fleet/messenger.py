@@ -93,7 +93,7 @@ class Messenger:
         timeout_s: float | None,
         awaited: int = 1,
         message_id: int = 0,
-        on_sent: Callable[[int], None] | None = None,
+        on_sent: Callable[[int, Address], None] | None = None,
     ) -> Any:
         """Send a request and return the answer's body.
 
@@ -105,7 +105,8 @@ class Messenger:
             timeout_s: Own bound of this ask; the envelope's deadline bounds it too.
             awaited: 1 alone or with others (AND), 2 the first of several (OR).
             message_id: Id that the caller has drawn already; 0 draws one.
-            on_sent: Told the id of each further sending, when the request is sent again.
+            on_sent: Told the id of each sending, and the replica that it goes to; a request that
+                is sent again has a new id.
 
         Raises:
             AgentError: Why there is no answer, typed; `asyncio.CancelledError` passes through.
@@ -121,6 +122,7 @@ class Messenger:
                 awaited=awaited,
                 message_id=message_id or self.ids.next(),
                 attempt=attempt,
+                on_sent=on_sent,
             )
             failure = reply.failure
             if failure is None:
@@ -132,8 +134,6 @@ class Messenger:
             ):
                 attempt += 1
                 message_id = self.ids.next()
-                if on_sent is not None:
-                    on_sent(message_id)
                 continue
             raise failure.as_error()
 
@@ -181,12 +181,15 @@ class Messenger:
         awaited: int,
         message_id: int,
         attempt: int,
+        on_sent: Callable[[int, Address], None] | None,
     ) -> Reply:
         router, recorder = self.router, self.recorder
         try:
             address = router.pick(role, envelope, envelope.table)
         except AgentError as error:
             return _refusal(message_id, envelope.sender, error, role)
+        if on_sent is not None:
+            on_sent(message_id, address)
         bound = _remaining(envelope.deadline, timeout_s)
         message = self._message(
             envelope,

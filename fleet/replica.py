@@ -17,9 +17,18 @@ from rolewise.agents.context import Memory
 from rolewise.agents.errors import AgentError, Failure
 from rolewise.agents.message import Address, Message, Reply
 from rolewise.fleet.invocation import Invocation
+from rolewise.fleet.locks import ReplicaLocks
 from rolewise.fleet.messenger import Messenger
 from rolewise.graphs.interactions import Arm, Happening
-from rolewise.graphs.snapshots import QueuedMessage, ReplicaSnapshot
+from rolewise.graphs.rounds import Round
+from rolewise.graphs.snapshot_columns import read_round
+from rolewise.graphs.snapshots import Ending, QueuedMessage, ReplicaSnapshot, RunningInvocation
+
+RECENT = 4096
+"""Messages finished here that are remembered: who still waits for one has lost its reply."""
+
+_READS = 4
+"""How often a snapshot is read again because something changed under it."""
 
 ENDED_KEPT = 4096
 """Tasks that were ended early are remembered, so that what they had sent is not handled."""
@@ -33,6 +42,19 @@ class _Waiting:
     since: float
     turn: asyncio.Future[None]
 
+    def shown(self, now: float) -> QueuedMessage:
+        """Return it as a snapshot shows it. It is queued once, so its epoch never changes."""
+        message = self.message
+        return QueuedMessage(
+            id=message.id,
+            epoch=0,
+            task=message.task,
+            caller=message.parent,
+            since=max(0.0, now - self.since),
+            arm=message.arm,
+            kind=message.kind,
+        )
+
 
 class ReplicaCore:
     """What every runtime's replica does; free of threads, processes and wires.
@@ -44,6 +66,7 @@ class ReplicaCore:
         queue_limit: Messages that may wait; a further one is refused with `overloaded`.
         config: The version's config, for `Context.config`.
         now: The event loop's time; it must be callable from any thread.
+        life: Name of this life of it; tells waits and locks of two lives apart.
     """
 
     def __init__(
@@ -57,8 +80,13 @@ class ReplicaCore:
         memory: Memory,
         config: Mapping[str, Any] | None = None,
         now: Callable[[], float],
+        life: str = "",
     ) -> None:
         self._now = now
+        self._life = life
+        self._born = now()
+        self._beat: float | None = None
+        self.locks = ReplicaLocks(life or str(address))
         self.address = address
         self.agent = agent
         self.slots = slots
@@ -75,6 +103,9 @@ class ReplicaCore:
         self._ended: OrderedDict[str, None] = OrderedDict()
         self._taken = 0
         self._begun = 0
+        self._capacity_epoch = 0
+        self._changes = 0
+        self._recent: deque[tuple[int, Ending]] = deque(maxlen=RECENT)
 
     @property
     def running(self) -> int:
@@ -96,6 +127,12 @@ class ReplicaCore:
 
         Runs in the caller's asyncio task; `withdraw` ends it early.
         """
+        reply = await self._handled(message)
+        ending = Ending.REPLIED if reply.failure is None else Ending.FAILED
+        self._recent.append((message.id, ending))
+        return reply
+
+    async def _handled(self, message: Message) -> Reply:
         if refused := self._refusal(message):
             return refused
         loop = asyncio.get_running_loop()
@@ -111,6 +148,7 @@ class ReplicaCore:
                 try:
                     return await self._run(message, arrived, deadline)
                 finally:
+                    self._changes += 1
                     self._running.pop(message.id, None)
                     self._give_slot()
         except TimeoutError:
@@ -148,6 +186,21 @@ class ReplicaCore:
         task.cancel()
         return True
 
+    def resize(self, slots: int) -> None:
+        """Handle more messages at a time, or fewer once enough have ended."""
+        self._changes += 1
+        self._capacity_epoch += 1
+        more = slots - self.slots
+        self.slots = slots
+        for _ in range(more):
+            if self._taken < self.slots and self._queue:
+                self._taken += 1
+                self._give_slot()
+
+    def beat(self) -> None:
+        """Say, on the event loop of the handlers, that it turns."""
+        self._beat = self._now()
+
     def withdraw_all(self, *, reason: str = "drained") -> int:
         """End everything that runs or waits here; return how many there were."""
         ids = list(self._handlers)
@@ -165,29 +218,42 @@ class ReplicaCore:
             self.withdraw(message_id, reason=reason)
         return len(ids)
 
-    def snapshot(self) -> ReplicaSnapshot:
+    def waits(self, *, recent: bool = False) -> Round:
+        """Return `snapshot` in the form in which it travels."""
+        return read_round([self.snapshot(recent=recent)])
+
+    def snapshot(self, *, recent: bool = False) -> ReplicaSnapshot:
         """Return what runs and what waits here, at this moment.
 
-        Safe to call from another thread: it copies under no lock what is replaced, not changed.
+        Safe to call from another thread. It reads under no lock, which would hold up messages;
+        when a message came or went meanwhile it reads again. What is torn all the same does no
+        harm: a message in neither table, or in both, counts as going on.
+
+        Args:
+            recent: With the messages that were finished lately.
         """
-        now = self._now()
+        running: tuple[RunningInvocation, ...] = ()
+        queue: tuple[QueuedMessage, ...] = ()
+        for _ in range(_READS):
+            changes, now = self._changes, self._now()
+            running = tuple(one.waiting(now) for one in list(self._running.values()))
+            queue = tuple(waiting.shown(now) for waiting in list(self._queue))
+            if changes == self._changes:
+                break
         return ReplicaSnapshot(
             replica=str(self.address),
             role=self.address.role,
             version=self.address.version,
             slots=self.slots,
-            capacity_epoch=0,
-            running=tuple(invocation.waiting(now) for invocation in list(self._running.values())),
-            queue=tuple(
-                QueuedMessage(
-                    id=waiting.message.id,
-                    epoch=0,
-                    task=waiting.message.task,
-                    caller=waiting.message.parent,
-                    since=now - waiting.since,
-                )
-                for waiting in list(self._queue)
-            ),
+            capacity_epoch=self._capacity_epoch,
+            incarnation=self._life,
+            table=self.messenger.router.table.number,
+            up_s=now - self._born,
+            loop_lag_s=0.0 if self._beat is None else max(0.0, now - self._beat),
+            running=running,
+            queue=queue,
+            locks=self.locks.snapshot(),
+            recent=tuple(self._recent) if recent else (),
         )
 
     def _refusal(self, message: Message) -> Reply | None:
@@ -207,6 +273,7 @@ class ReplicaCore:
             self._taken += 1
             return
         waiting = _Waiting(message, arrived, asyncio.get_running_loop().create_future())
+        self._changes += 1
         self._queue.append(waiting)
         try:
             await waiting.turn
@@ -218,7 +285,9 @@ class ReplicaCore:
             raise
 
     def _give_slot(self) -> None:
-        while self._queue:
+        self._changes += 1
+        # When slots were taken away, those that come free are not given out again.
+        while self._queue and self._taken <= self.slots:
             waiting = self._queue.popleft()
             if not waiting.turn.done():
                 waiting.turn.set_result(None)
@@ -231,6 +300,7 @@ class ReplicaCore:
         self._begun += 1
         self._record(Happening.STARTED, message, duration_ns=int((started - arrived) * 1e9))
         invocation = Invocation(replica=self, message=message, deadline=deadline, started=started)
+        self._changes += 1
         self._running[message.id] = invocation
         try:
             body = fit_body(self.agent, message.kind, message.body)

@@ -10,14 +10,14 @@ fencing number of the controller's lease: a number lower than one already seen i
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Protocol
 
 from rolewise.fleet.routing.table import RoutingTable
 from rolewise.fleet.task import Outcome, TaskRecord, TaskRequest
-from rolewise.graphs.snapshots import ReplicaSnapshot
+from rolewise.graphs.rounds import Round
 
 if TYPE_CHECKING:
     # It brings networkx, which no replica needs: a fifth of a replica's time to start.
@@ -201,8 +201,19 @@ class Runtime(Protocol):
         """Read liveness, counts and the tasks with a number behind `cursor`."""
         ...
 
-    async def waits(self) -> Sequence[ReplicaSnapshot]:
-        """Ask every replica for its waits; a replica that does not answer is left out."""
+    async def waits(
+        self, replicas: Collection[str] | None = None, *, recent: bool = False
+    ) -> Round:
+        """Ask replicas for their waits; returns when all have answered or were given up.
+
+        A replica that does not answer is named in `Round.blind`. One whose agent blocks its event
+        loop does answer, and says so.
+
+        Args:
+            replicas: Which, by their addresses in words; None for all. Those that are gone are
+                left out.
+            recent: With the messages that were finished lately.
+        """
         ...
 
     async def graph(self) -> InteractionWindows:

@@ -1,46 +1,27 @@
-"""Finds deadlocks in two rounds of snapshots, and says in words who waits for whom.
+"""Finds deadlocks in two rounds of snapshots, and says what holds what.
 
-Stuck means: no reply and no slot that could still come frees these waits; only a timeout, a
-cancellation, a death or more capacity would. Slow is not stuck: whoever computes, or awaits
+Stuck means: no reply, no lock and no slot that could still come frees these waits; only a timeout,
+a cancellation, a death or more capacity would. Slow is not stuck: whoever computes, or awaits
 something outside the fleet, counts as going on.
 """
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from rolewise.graphs.reduction import Bools, Ints, find_cores, reduce
-from rolewise.graphs.snapshots import QueuedMessage, ReplicaSnapshot, RunningInvocation
+import numpy as np
+
+from rolewise.graphs.reduction import find_cores, reduce
+from rolewise.graphs.rounds import Bools, Ints, Round, Sort
 from rolewise.graphs.wait_for import WaitForGraph, build_wait_for
+from rolewise.graphs.wait_words import CoreReader, Wait
 
-_STARTS = 64
-_TASKS_NAMED = 3
-_WAITS_TOLD = 6
+Kind = Literal["hard", "soft"]
+RoleVersion = tuple[str, str]
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wait:
-    """One wait of the cycle: an invocation for a reply, or a queued message for a slot.
-
-    Attributes:
-        id: The invocation or the message.
-        replica: Where it stands.
-        waits_for: The message awaited, or the invocation that holds the slot.
-        since_s: How long it has waited.
-        in_words: The wait in one sentence.
-    """
-
-    id: int
-    task: str
-    replica: str
-    role: str
-    version: str
-    waits_for: int
-    since_s: float
-    in_words: str
+_CANARY, _BASELINE = 2, 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,243 +30,218 @@ class Deadlock:
 
     Attributes:
         kind: `hard`: it never ends by itself; `soft`: only timeouts end it.
-        stuck: Ids of all invocations and messages that are stuck now, in the whole fleet.
-        core: Ids of those that hold each other here.
+        core: Ids of the invocations and messages that hold each other.
+        stuck: Ids of all that are stuck now, in the whole fleet.
+        victims: How many are stuck behind this core only: they hold nothing.
+        victim_tasks: Their tasks.
+        victim_versions: Pairs of role and version where they stand.
         tasks: Tasks in the core.
+        tasks_canary: How many of these are of the canary's arm.
+        tasks_baseline: And of the baseline's.
         nodes: Nodes of the interaction graph in the core: `negotiator@v3`.
         versions: The same as pairs of role and version.
+        replicas: Where the core stands: whom to ask once more before acting.
         cycle: A shortest circle of waits in the core.
         sentence: The cycle in one sentence.
-        victims: How many are stuck and in no core: they only wait behind one.
+        signature: The same for the same circle of roles, versions and kinds at another time.
         age_s: The oldest wait in the core.
-        ends_in_s: Seconds to the first timeout in the core; None without one.
+        ends_in_s: Seconds to the first timeout in the core; None without one, or if not known.
         others: Other cores found in the same rounds.
+        blind: Replicas that did not answer; what waits there was not seen.
     """
 
-    kind: Literal["hard", "soft"]
-    stuck: tuple[int, ...]
+    kind: Kind
     core: tuple[int, ...]
+    stuck: tuple[int, ...]
+    victims: int
+    victim_tasks: tuple[str, ...]
+    victim_versions: frozenset[RoleVersion]
     tasks: tuple[str, ...]
+    tasks_canary: int
+    tasks_baseline: int
     nodes: tuple[str, ...]
-    versions: frozenset[tuple[str, str]]
+    versions: frozenset[RoleVersion]
+    replicas: tuple[str, ...]
     cycle: tuple[Wait, ...]
     sentence: str
-    victims: int
+    signature: str
     age_s: float
     ends_in_s: float | None
     others: int = 0
-
-    def involves(self, versions: Collection[tuple[str, str]]) -> bool:
-        """Say whether one of these (role, version) is in the core, not only behind it."""
-        return not self.versions.isdisjoint(versions)
+    blind: tuple[str, ...] = ()
 
 
-def find_deadlock(
-    first: Sequence[ReplicaSnapshot] | None, second: Sequence[ReplicaSnapshot] | None
-) -> Deadlock | None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stuck:
+    """What is stuck by one reading of timeouts.
+
+    Attributes:
+        ids: Invocations and queued messages, ascending.
+        cores: Those of each core, ascending, in order of their first.
+    """
+
+    ids: tuple[int, ...] = ()
+    cores: tuple[tuple[int, ...], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WaitAnalysis:
+    """What one or two rounds of snapshots say.
+
+    Attributes:
+        confirmed: Two rounds were given, and only waits that stand in both count.
+        hard: Stuck though every wait with a deadline ends by itself.
+        soft: Stuck until a deadline; `hard` is part of it.
+        deadlocks: One for each core of `soft`, hard ones first, then those with most tasks.
+    """
+
+    confirmed: bool
+    hard: Stuck
+    soft: Stuck
+    deadlocks: tuple[Deadlock, ...] = ()
+
+
+def find_deadlock(first: Round | None, second: Round | None) -> Deadlock | None:
     """Find the deadlock that holds most tasks; see `find_deadlocks`."""
     return next(iter(find_deadlocks(first, second)), None)
 
 
-def find_deadlocks(
-    first: Sequence[ReplicaSnapshot] | None, second: Sequence[ReplicaSnapshot] | None
-) -> tuple[Deadlock, ...]:
-    """Find all deadlocks that stand in both rounds.
+def find_deadlocks(first: Round | None, second: Round | None) -> tuple[Deadlock, ...]:
+    """Find all deadlocks that stand in both rounds; see `analyse_waits`."""
+    return analyse_waits(first, second).deadlocks
+
+
+def analyse_waits(
+    first: Round | None, second: Round | None, *, canary: Collection[RoleVersion] = ()
+) -> WaitAnalysis:
+    """Say what is stuck, which parts hold themselves, and show each of them.
 
     Args:
         first: A round of snapshots.
         second: The next, begun after every replica had answered the first. With one round only
             (the other None) the answer is unconfirmed: replicas answer at different times, and
             waits withdrawn meanwhile may form a circle that never was.
-
-    Returns:
-        One for each core, most tasks first, hard before soft.
+        canary: (role, version) that a shown cycle should begin with if it has one.
     """
-    if second is None:
-        first, second = None, first or ()
+    latest = second if second is not None else first
+    if latest is None:
+        return WaitAnalysis(confirmed=False, hard=Stuck(), soft=Stuck())
+    earlier = first if second is not None else None
     # In order of name, so that equal waits give equal words whoever answered first.
-    graph = build_wait_for(first, sorted(second, key=lambda snapshot: snapshot.replica))
+    graph = build_wait_for(earlier, latest.ordered())
+    confirmed = earlier is not None
     stuck = reduce(graph.need, graph.src, graph.dst)
     if not stuck.any():
-        return ()
+        return WaitAnalysis(confirmed=confirmed, hard=Stuck(), soft=Stuck())
     cores = find_cores(graph.need, graph.src, graph.dst, stuck)
     hard = reduce(graph.need_hard, graph.src, graph.dst)
-    reader = _Reader(graph, stuck, victims=_entries(graph, stuck, cores))
-    found = [reader.read(core.tolist(), hard=bool(hard[core].any())) for core in cores]
-    found.sort(key=lambda one: (-len(one.tasks), one.kind, -len(one.core), one.nodes, one.core))
-    return tuple(replace(one, others=len(found) - 1) for one in found)
-
-
-def _entries(graph: WaitForGraph, stuck: Bools, cores: Sequence[Ints]) -> int:
-    """Count the stuck invocations and messages that are in no core."""
-    behind = stuck.copy()
-    for core in cores:
-        behind[core] = False
-    return sum(graph.owners[node][1] is not None for node in behind.nonzero()[0].tolist())
-
-
-class _Reader:
-    """Reads cores of one wait-for graph as people would tell them."""
-
-    def __init__(self, graph: WaitForGraph, stuck: Bools, *, victims: int) -> None:
-        self._owners = graph.owners
-        self._stuck = tuple(sorted(self._ids(stuck.nonzero()[0].tolist())))
-        self._victims = victims
-        self._targets: dict[int, list[int]] = {}
-        both = stuck[graph.src] & stuck[graph.dst]
-        for src, dst in zip(graph.src[both].tolist(), graph.dst[both].tolist(), strict=True):
-            self._targets.setdefault(src, []).append(dst)
-        self._need = graph.need
-
-    def read(self, core: Sequence[int], *, hard: bool) -> Deadlock:
-        """Describe one core."""
-        members = set(core)
-        targets = {node: [dst for dst in self._targets[node] if dst in members] for node in core}
-        cycle = self._begin_with_oldest(_shortest_cycle(targets))
-        entries = [entry for node in core if (entry := self._owners[node][1]) is not None]
-        versions = frozenset(
-            (self._owners[node][0].role, self._owners[node][0].version) for node in core
-        )
-        ends = [
-            entry.deadline
-            for entry in entries
-            if isinstance(entry, RunningInvocation) and entry.deadline is not None
-        ]
-        ends_in_s = min(ends, default=None)
-        sentence = self._tell(cycle)
-        if not hard and ends_in_s is not None:
-            sentence += f"; the first of these waits times out in {ends_in_s:.1f} s"
-        return Deadlock(
-            kind="hard" if hard else "soft",
-            stuck=self._stuck,
-            core=tuple(sorted(self._ids(core))),
-            tasks=tuple(sorted({entry.task for entry in entries})),
-            nodes=tuple(sorted(f"{role}@{version}" for role, version in versions)),
-            versions=versions,
-            cycle=self._waits(cycle),
-            sentence=sentence,
-            victims=self._victims,
-            age_s=max(entry.since for entry in entries),
-            ends_in_s=ends_in_s,
-        )
-
-    def _ids(self, nodes: Sequence[int]) -> list[int]:
-        return [entry.id for node in nodes if (entry := self._owners[node][1]) is not None]
-
-    def _begin_with_oldest(self, cycle: list[int]) -> list[int]:
-        """Turn the cycle so that it begins with the invocation that has waited longest."""
-
-        def age(place: int) -> tuple[float, int]:
-            entry = self._owners[cycle[place]][1]
-            # Only invocations: a cycle has one, for a slot is always held by one.
-            return (-entry.since, place) if isinstance(entry, RunningInvocation) else (1, place)
-
-        start = min(range(len(cycle)), key=age)
-        return cycle[start:] + cycle[:start]
-
-    def _waits(self, cycle: list[int]) -> tuple[Wait, ...]:
-        waits = []
-        for place, node in enumerate(cycle):
-            snapshot, entry = self._owners[node]
-            if entry is None:
-                continue
-            following = self._owners[cycle[(place + 1) % len(cycle)]]
-            if following[1] is None:
-                following = self._owners[cycle[(place + 2) % len(cycle)]]
-            waits.append(
-                Wait(
-                    id=entry.id,
-                    task=entry.task,
-                    replica=snapshot.replica,
-                    role=snapshot.role,
-                    version=snapshot.version,
-                    waits_for=following[1].id if following[1] is not None else 0,
-                    since_s=entry.since,
-                    in_words=self._in_words(node, following[0]),
-                )
-            )
-        return tuple(waits)
-
-    def _in_words(self, node: int, following: ReplicaSnapshot) -> str:
-        snapshot, entry = self._owners[node]
-        if isinstance(entry, QueuedMessage):
-            return (
-                f"task {entry.task}: a message has waited {entry.since:.1f} s for "
-                f"{_slot_of(snapshot)}"
-            )
-        if entry is None:
-            raise ValueError("slots do not wait")
-        words = (
-            f"task {entry.task}: {snapshot.replica} has waited {entry.since:.1f} s for the "
-            f"reply of {following.replica}"
-        )
-        choices = len(self._targets[node]) - 1
-        if choices and self._need[node] <= choices:
-            words += f" or of {choices} more, which are stuck too"
-        return words
-
-    def _tell(self, cycle: list[int]) -> str:
-        """Tell the cycle, one invocation after the other; a queue and its slots are one step."""
-        told = ""
-        tellable = [
-            place
-            for place, node in enumerate(cycle)
-            if isinstance(self._owners[node][1], RunningInvocation)
-        ]
-        after_slot = False
-        for step, place in enumerate(tellable[:_WAITS_TOLD]):
-            snapshot, entry = self._owners[cycle[place]]
-            following, awaited = self._owners[cycle[(place + 1) % len(cycle)]]
-            if entry is None:
-                raise ValueError("slots do not wait")
-            if step == 0:
-                told = f"task {entry.task}: {snapshot.replica} has waited {entry.since:.1f} s for "
-            elif after_slot:
-                told += f"; task {entry.task} in {snapshot.replica} waits for "
-            else:
-                told += ", which waits for "
-            after_slot = isinstance(awaited, QueuedMessage)
-            told += _slot_of(following) if after_slot else f"the reply of {following.replica}"
-        left = len(tellable) - _WAITS_TOLD
-        return f"{told}, and so on for {left} more waits" if left > 0 else told
-
-
-def _slot_of(snapshot: ReplicaSnapshot) -> str:
-    tasks = sorted({running.task for running in snapshot.running})
-    named = ", ".join(tasks[:_TASKS_NAMED])
-    more = f" and {len(tasks) - _TASKS_NAMED} more" if len(tasks) > _TASKS_NAMED else ""
-    return (
-        f"a slot of {snapshot.replica} ({len(snapshot.running)} of {snapshot.slots} held by "
-        f"{'task' if len(tasks) == 1 else 'tasks'} {named}{more})"
+    hard_cores = find_cores(graph.need_hard, graph.src, graph.dst, hard)
+    in_hard = np.zeros(len(stuck), np.bool_)
+    for core in hard_cores:
+        in_hard[core] = True
+    # A core with a hard one in it is shown by that: the rest of it will time out.
+    soft_cores = [core for core in cores if not in_hard[core].any()]
+    deadlocks = _show(graph, stuck, hard_cores, soft_cores, canary)
+    return WaitAnalysis(
+        confirmed=confirmed,
+        hard=_told(graph, hard, hard_cores),
+        soft=_told(graph, stuck, cores),
+        deadlocks=deadlocks,
     )
 
 
-def _shortest_cycle(targets: Mapping[int, Sequence[int]]) -> list[int]:
-    """Find a shortest cycle through one of the first nodes; every node has a target."""
-    # Some nodes of a core only lead to a cycle: a walk is sure to reach one that is on it.
-    walker = next(iter(targets))
-    seen = set()
-    while walker not in seen:
-        seen.add(walker)
-        walker = targets[walker][0]
-    starts = [*list(targets)[:_STARTS], walker]
-    cycles = [cycle for start in starts if (cycle := _cycle_through(start, targets))]
-    return min(cycles, key=len)
+def _told(graph: WaitForGraph, stuck: Bools, cores: Sequence[Ints]) -> Stuck:
+    return Stuck(
+        ids=_ids(graph, graph.entries(stuck)),
+        cores=tuple(sorted(_ids(graph, _entries_of(graph, core)) for core in cores)),
+    )
 
 
-def _cycle_through(start: int, targets: Mapping[int, Sequence[int]]) -> list[int]:
-    """Find a shortest cycle through a node by breadth first; empty without one."""
-    came_from: dict[int, int] = {}
-    queue = deque([start])
-    while queue:
-        node = queue.popleft()
-        for target in targets[node]:
-            if target == start:
-                path = [node]
-                while path[-1] != start:
-                    path.append(came_from[path[-1]])
-                return path[::-1]
-            if target not in came_from:
-                came_from[target] = node
-                queue.append(target)
-    return []
+def _show(
+    graph: WaitForGraph,
+    stuck: Bools,
+    hard_cores: Sequence[Ints],
+    soft_cores: Sequence[Ints],
+    canary: Collection[RoleVersion],
+) -> tuple[Deadlock, ...]:
+    cores = [*hard_cores, *soft_cores]
+    reached = _nearest_core(graph, stuck, cores)
+    reader = CoreReader(graph, stuck, canary)
+    all_stuck = _ids(graph, graph.entries(stuck))
+    found = []
+    for number, core in enumerate(cores):
+        behind = stuck & (reached == number)
+        behind[core] = False
+        is_hard = number < len(hard_cores)
+        found.append(_describe(graph, reader, core, behind, all_stuck, is_hard=is_hard))
+    found.sort(key=lambda one: (one.kind, -len(one.tasks), -len(one.core), one.nodes, one.core))
+    return tuple(replace(one, others=len(found) - 1) for one in found)
+
+
+def _describe(
+    graph: WaitForGraph,
+    reader: CoreReader,
+    core: Ints,
+    behind: Bools,
+    all_stuck: tuple[int, ...],
+    *,
+    is_hard: bool,
+) -> Deadlock:
+    round_ = graph.round
+    entries = _entries_of(graph, core)
+    victims = graph.entries(behind)
+    arms = {round_.task[row]: int(round_.arm[row]) for row in entries.tolist()}
+    versions = reader.versions(core)
+    ends = round_.ends[entries]
+    finite = ends[np.isfinite(ends)]
+    ends_in_s = float(finite.min()) if len(finite) else None
+    shown = reader.read(core)
+    sentence = shown.sentence
+    if not is_hard and ends_in_s is not None:
+        sentence += f"; the first of these waits times out in {ends_in_s:.1f} s"
+    return Deadlock(
+        kind="hard" if is_hard else "soft",
+        core=_ids(graph, entries),
+        stuck=all_stuck,
+        victims=len(victims),
+        victim_tasks=tuple(sorted({round_.task[row] for row in victims.tolist()})),
+        victim_versions=reader.versions(victims),
+        tasks=tuple(sorted(arms)),
+        tasks_canary=sum(arm == _CANARY for arm in arms.values()),
+        tasks_baseline=sum(arm == _BASELINE for arm in arms.values()),
+        nodes=tuple(sorted(f"{role}@{version}" for role, version in versions)),
+        versions=versions,
+        replicas=reader.replicas(core),
+        cycle=shown.cycle,
+        sentence=sentence,
+        signature=shown.signature,
+        age_s=float(round_.since[entries].max()),
+        ends_in_s=ends_in_s,
+        blind=round_.blind,
+    )
+
+
+def _nearest_core(graph: WaitForGraph, stuck: Bools, cores: Sequence[Ints]) -> Ints:
+    """Return for each stuck node the core that it reaches by fewest waits; -1 elsewhere."""
+    reached = np.full(len(graph.need), -1, np.int64)
+    for number, core in enumerate(cores):
+        reached[core] = number
+    inside = stuck[graph.src] & stuck[graph.dst]
+    src, dst = graph.src[inside], graph.dst[inside]
+    while True:
+        news = (reached[src] < 0) & (reached[dst] >= 0)
+        if not news.any():
+            return reached
+        # Of several, the last one stands: equally near cores are equally guilty.
+        reached[src[news]] = reached[dst[news]]
+        left = ~news & (reached[src] < 0)
+        src, dst = src[left], dst[left]
+
+
+def _entries_of(graph: WaitForGraph, nodes: Ints) -> Ints:
+    rows = nodes[nodes < graph.rows]
+    return rows[graph.round.sort[rows] <= Sort.QUEUED]
+
+
+def _ids(graph: WaitForGraph, rows: Ints) -> tuple[int, ...]:
+    return tuple(sorted(graph.round.id[rows].tolist()))

@@ -6,14 +6,13 @@ slots, will do: only the reduction decides.
 
 from __future__ import annotations
 
-import networkx as nx
 import numpy as np
-import numpy.typing as npt
 
-Ints = npt.NDArray[np.int64]
-Bools = npt.NDArray[np.bool_]
+from rolewise.graphs.components import strong_components
+from rolewise.graphs.rounds import Bools, Ints
 
 _SMALL_FRONTIER = 256
+_SPARSE = 8
 
 
 def reduce(need: Ints, src: Ints, dst: Ints) -> Bools:
@@ -41,8 +40,13 @@ def reduce(need: Ints, src: Ints, dst: Ints) -> Bools:
     frontier = np.flatnonzero(done)
     while len(frontier) >= _SMALL_FRONTIER:
         released = _gather(waiters, start, frontier)
-        missing -= np.bincount(released, minlength=len(need))
-        frontier = np.flatnonzero((missing <= 0) & ~done)
+        if len(released) * _SPARSE < len(need):
+            touched, times = np.unique(released, return_counts=True)
+            missing[touched] -= times
+            frontier = touched[(missing[touched] <= 0) & ~done[touched]]
+        else:
+            missing -= np.bincount(released, minlength=len(need))
+            frontier = np.flatnonzero((missing <= 0) & ~done)
         done[frontier] = True
     return _finish(waiters, start, missing, frontier)
 
@@ -60,22 +64,22 @@ def find_cores(need: Ints, src: Ints, dst: Ints, stuck: Bools) -> list[Ints]:
         The nodes of each core, ascending. Each lies in one strongly connected component. What
         is stuck and in no core is a victim: it only waits behind one.
     """
-    both = stuck[src] & stuck[dst]
+    members = np.flatnonzero(stuck)
+    if not len(members):
+        return []
     missing = need - np.bincount(src[~stuck[dst]], minlength=len(need))
-    missing[~stuck] = 0
-    src, dst = src[both], dst[both]
-    graph = nx.DiGraph(zip(src.tolist(), dst.tolist(), strict=True))
-    component = np.full(len(need), -1, np.int64)
-    for number, members in enumerate(nx.strongly_connected_components(graph)):
-        component[list(members)] = number
+    both = stuck[src] & stuck[dst]
+    number = np.zeros(len(need), np.int64)
+    number[members] = np.arange(len(members))
+    src, dst, missing = number[src[both]], number[dst[both]], missing[members]
+    component = strong_components(len(members), src, dst)
     inside = component[src] == component[dst]
-    outside = np.bincount(src[~inside], minlength=len(need))
-    in_core = reduce(missing - outside, src[inside], dst[inside])
-    nodes = np.flatnonzero(in_core)
-    by_component: dict[int, list[int]] = {}
-    for node in nodes.tolist():
-        by_component.setdefault(int(component[node]), []).append(node)
-    return [np.array(members, np.int64) for members in by_component.values()]
+    outside = np.bincount(src[~inside], minlength=len(members))
+    in_core = np.flatnonzero(reduce(missing - outside, src[inside], dst[inside]))
+    in_core = in_core[np.argsort(component[in_core], kind="stable")]
+    ends = np.flatnonzero(np.diff(component[in_core])) + 1
+    cores = [members[part] for part in np.split(in_core, ends) if len(part)]
+    return sorted(cores, key=lambda core: int(core[0]))
 
 
 def _waiters(nodes: int, src: Ints, dst: Ints) -> tuple[Ints, Ints]:
@@ -96,8 +100,11 @@ def _gather(waiters: Ints, start: Ints, nodes: Ints) -> Ints:
 
 def _finish(waiters: Ints, start: Ints, missing: Ints, frontier: Ints) -> Bools:
     """Carry the reduction to its end node by node."""
-    who, begin, left = waiters.tolist(), start.tolist(), missing.tolist()
     work = frontier.tolist()
+    if not work:
+        stuck: Bools = missing > 0
+        return stuck
+    who, begin, left = waiters.tolist(), start.tolist(), missing.tolist()
     while work:
         node = work.pop()
         for waiter in who[begin[node] : begin[node + 1]]:

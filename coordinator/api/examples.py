@@ -23,7 +23,9 @@ from rolewise.coordinator.rollout.events import Event
 from rolewise.coordinator.rollout.evolve import replay
 from rolewise.coordinator.rollout.requests import Acknowledge, Request, Start, Tick
 from rolewise.coordinator.rollout.state import NOT_STARTED, Rollout, pending_commands
+from rolewise.coordinator.saved_waits import EXAMPLE_PAIR, SavedPair, analyse_saved
 from rolewise.coordinator.views import (
+    AnalysisView,
     EventsView,
     FleetsView,
     FleetView,
@@ -43,6 +45,7 @@ from rolewise.fleet.runtime import ReplicaState
 from rolewise.fleet.task import Assignment, Outcome, TaskRecord
 from rolewise.graphs.criticality import RolePlace, Tier
 from rolewise.graphs.interactions import Arm
+from rolewise.graphs.snapshot_columns import read_round
 from rolewise.graphs.snapshots import QueuedMessage, ReplicaSnapshot, RunningInvocation
 
 _BEGAN = datetime(2026, 1, 5, 9, 0, tzinfo=UTC)
@@ -271,38 +274,44 @@ GRAPH = GraphView(
 
 WAITS: WaitsView = view_waits(
     "supply-chain",
-    (
-        ReplicaSnapshot(
-            replica="negotiator@v1#1",
-            role="negotiator",
-            version="v1",
-            slots=1,
-            capacity_epoch=1,
-            running=(
-                RunningInvocation(
-                    id=11,
-                    epoch=2,
-                    task="order-1",
-                    state="wait",
-                    waits=(21,),
-                    need=1,
-                    deadline=8.7,
-                    since=1.3,
+    read_round(
+        (
+            ReplicaSnapshot(
+                replica="negotiator@v1#1",
+                role="negotiator",
+                version="v1",
+                slots=1,
+                capacity_epoch=1,
+                running=(
+                    RunningInvocation(
+                        id=11,
+                        epoch=2,
+                        task="order-1",
+                        state="wait",
+                        waits=(21,),
+                        need=1,
+                        deadline=8.7,
+                        since=1.3,
+                    ),
                 ),
             ),
-        ),
-        ReplicaSnapshot(
-            replica="supplier@v1#2",
-            role="supplier",
-            version="v1",
-            slots=1,
-            capacity_epoch=1,
-            running=(RunningInvocation(id=20, epoch=1, task="order-7", state="active", since=1.4),),
-            queue=(QueuedMessage(id=21, epoch=1, task="order-1", caller=11, since=1.3),),
-        ),
+            ReplicaSnapshot(
+                replica="supplier@v1#2",
+                role="supplier",
+                version="v1",
+                slots=1,
+                capacity_epoch=1,
+                running=(
+                    RunningInvocation(id=20, epoch=1, task="order-7", state="active", since=1.4),
+                ),
+                queue=(QueuedMessage(id=21, epoch=1, task="order-1", caller=11, since=1.3),),
+            ),
+        )
     ),
     (),
 )
+
+ANALYSIS: AnalysisView = analyse_saved(SavedPair.model_validate(EXAMPLE_PAIR))
 
 PROBLEM_KIND = explain("verb_refused")
 

@@ -128,4 +128,5 @@ async def read_fleet(fleets: Fleets, name: str) -> FleetView:
         last=None if state.is_fresh else last,
         observed=observed,
         places=place_roles(spec, windows.to_networkx(view="role")),
+        stalls=await fleets.journal.newest_alerts(name),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -37,6 +38,8 @@ def rehearse(
     from rolewise.coordinator.cli.fleet import read_file
     from rolewise.coordinator.views.rehearsal import view_rehearsal
 
+    # What the controller logs is told here by the rollout's events.
+    logging.getLogger("rolewise").addHandler(logging.NullHandler())
     limit_s = seconds_of(limit, "--limit")
     spec, text = read_file(file)
     onlooker = None if as_json else _Teller()

@@ -18,9 +18,10 @@ from rolewise.coordinator.views.rollout import (
 )
 from rolewise.coordinator.views.task import TaskView, view_task
 from rolewise.coordinator.views.verdict import VerdictView, view_verdict
-from rolewise.coordinator.views.waits import WaitsView, view_waits
+from rolewise.coordinator.views.waits import AnalysisView, WaitsView, view_waits
 
 __all__ = [
+    "AnalysisView",
     "CountsView",
     "EventView",
     "EventsView",

@@ -129,6 +129,7 @@ def view_fleet(
     last: Rollout | None,
     observed: Observation,
     places: Sequence[RolePlace],
+    stalls: Sequence[str] = (),
 ) -> FleetView:
     """Return a fleet.
 
@@ -142,6 +143,7 @@ def view_fleet(
         last: The newest one, unless the fleet was registered anew since.
         observed: What runs.
         places: The order of its roles.
+        stalls: What does not move in it, one sentence each.
     """
     wanted = wanted_replicas(spec, release, last)
     by_version: dict[RoleVersion, list[ReplicaStatus]] = {key: [] for key in wanted}
@@ -167,7 +169,7 @@ def view_fleet(
         rollout=rollouts[-1] if rollouts else None,
         rollout_phase=None if last is None else last.phase,
         rollouts=tuple(rollouts),
-        alerts=tuple(find_alerts(wanted, by_version, last, observed.lost_records)),
+        alerts=(*find_alerts(wanted, by_version, last, observed.lost_records), *stalls),
     )
 
 

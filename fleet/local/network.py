@@ -11,11 +11,19 @@ import pickle
 import random
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import Any, Protocol
 
 from rolewise.agents.errors import Failure
 from rolewise.agents.message import Address, Message, Reply
 from rolewise.fleet.replica import ReplicaCore
+
+
+class Faults(Protocol):
+    """What goes wrong with messages under way."""
+
+    def delay_s(self, message: Message, *, is_reply: bool) -> float | None:
+        """Return the seconds that a request, or the reply to it, is held up; None: it is lost."""
+        ...
 
 
 class Network:
@@ -24,17 +32,32 @@ class Network:
     Args:
         seed: Seeds the latencies.
         latency_s: Smallest and largest one-way latency, drawn uniformly.
+        faults: What goes wrong beside them.
     """
 
-    def __init__(self, *, seed: int, latency_s: tuple[float, float] = (0.0005, 0.0015)) -> None:
+    def __init__(
+        self,
+        *,
+        seed: int,
+        latency_s: tuple[float, float] = (0.0005, 0.0015),
+        faults: Faults | None = None,
+    ) -> None:
         self._random = random.Random(seed)
         self._latency_s = latency_s
+        self.faults = faults
 
-    async def cross(self) -> None:
-        """Wait as long as one message is under way."""
+    async def cross(self, message: Message, *, is_reply: bool = False) -> None:
+        """Wait as long as one message is under way; for ever when it is lost."""
         low, high = self._latency_s
         if high > 0:
             await asyncio.sleep(low + (high - low) * self._random.random())
+        if self.faults is None:
+            return
+        held_up_s = self.faults.delay_s(message, is_reply=is_reply)
+        if held_up_s is None:
+            await asyncio.get_running_loop().create_future()
+        elif held_up_s > 0:
+            await asyncio.sleep(held_up_s)
 
 
 class LocalLink:
@@ -46,6 +69,7 @@ class LocalLink:
         self._address = address
         self._find = find
         self._network = network
+        self._hangs = False
         self._open: dict[int, asyncio.Future[Reply]] = {}
         self._handling: set[asyncio.Task[None]] = set()
 
@@ -58,7 +82,7 @@ class LocalLink:
         future: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
         self._open[message.id] = future
         try:
-            await self._network.cross()
+            await self._network.cross(message)
             replica = self._find(self._address)
             if replica is None:
                 return self._lost(message.id)
@@ -70,7 +94,7 @@ class LocalLink:
             except asyncio.CancelledError:
                 replica.withdraw(message.id)
                 raise
-            await self._network.cross()
+            await self._network.cross(message, is_reply=True)
             try:
                 return replace(reply, body=_copied_body(reply.body))
             except Exception as error:  # noqa: BLE001
@@ -85,12 +109,18 @@ class LocalLink:
             message = _copied(message)
         except Exception as error:  # noqa: BLE001
             return self._failed(message.id, "message_refused", _unpicklable(message.kind, error))
-        await self._network.cross()
+        await self._network.cross(message)
         replica = self._find(self._address)
         return self._lost(message.id) if replica is None else await replica.accept(message)
 
+    def hang(self) -> None:
+        """Never answer what is open, nor fail it: the replica is gone, and nobody hears of it."""
+        self._hangs = True
+
     def close(self) -> None:
         """Fail every open ask: the replica is gone."""
+        if self._hangs:
+            return
         for message_id, future in list(self._open.items()):
             if not future.done():
                 future.set_result(self._lost(message_id))
@@ -99,7 +129,7 @@ class LocalLink:
         self, replica: ReplicaCore, message: Message, future: asyncio.Future[Reply]
     ) -> None:
         reply = await replica.handle(message)
-        if not future.done():
+        if not future.done() and not self._hangs:
             future.set_result(reply)
 
     def _lost(self, message_id: int) -> Reply:

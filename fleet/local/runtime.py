@@ -7,7 +7,7 @@ The same replicas, messenger, gateway and recorder as on Ray; only the wire is d
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from rolewise.agents.agent import load_agent
@@ -33,7 +33,7 @@ from rolewise.fleet.runtime import (
 from rolewise.fleet.task import TaskRecord, TaskRequest
 from rolewise.graphs.guard_limits import GuardLimits
 from rolewise.graphs.interaction_graph import InteractionWindows
-from rolewise.graphs.snapshots import ReplicaSnapshot
+from rolewise.graphs.rounds import Round, join_rounds
 
 DRAIN_LOOK_S = 0.05
 """How often a drain looks whether its version is still needed."""
@@ -152,17 +152,33 @@ class LocalRuntime:
             lost_records=self._collector.lost,
         )
 
-    async def waits(self) -> Sequence[ReplicaSnapshot]:
-        """Ask every replica for its waits."""
-        return [live.core.snapshot() for live in self._replicas.values()]
+    async def waits(
+        self, replicas: Collection[str] | None = None, *, recent: bool = False
+    ) -> Round:
+        """Ask replicas for their waits."""
+        return join_rounds(
+            live.core.waits(recent=recent)
+            for address, live in self._replicas.items()
+            if replicas is None or str(address) in replicas
+        )
 
     async def graph(self) -> InteractionWindows:
         """Return the interaction graph as folded so far."""
         self._collect()
         return self._collector.windows
 
-    def kill(self, role: str, version: str) -> str:
+    def resize(self, role: str, version: str, slots: int) -> None:
+        """Let each replica of a version handle so many messages at a time."""
+        for address in self._of(role, version):
+            self._replicas[address].core.resize(slots)
+
+    def kill(self, role: str, version: str, *, unnoticed: bool = False) -> str:
         """Let one replica die, as a crashed process does, and replace it; return its name.
+
+        Args:
+            role: Its role.
+            version: And version.
+            unnoticed: Nobody tells those that wait for it, as when a link hangs on its dead end.
 
         Raises:
             LookupError: There is none.
@@ -172,6 +188,8 @@ class LocalRuntime:
             raise LookupError(f"no replica of {role}@{version} to kill")
         address = addresses[0]
         live = self._replicas[address]
+        if unnoticed:
+            self._links.pop(address, LocalLink(address, self._find, self._network)).hang()
         self._stop(address)
         self._start(address, live.definition, restarts=live.restarts + 1)
         self._router.set_replicas(self._replicas)
@@ -189,6 +207,7 @@ class LocalRuntime:
             memory=self._memories.setdefault(address.role, LocalMemory()),
             config=version.config,
             now=asyncio.get_running_loop().time,
+            life=f"{address}.{restarts}",
         )
         self._replicas[address] = _Live(core, version, recorder, restarts=restarts)
 

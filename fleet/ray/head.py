@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -28,7 +28,7 @@ from rolewise.fleet.ray.staff import Staff
 from rolewise.fleet.ray.view import Peer, Settings, Ticket, View
 from rolewise.fleet.routing.table import RoutingTable
 from rolewise.fleet.runtime import CapacityShort, ReplicaState, ReplicaStatus, VersionDefinition
-from rolewise.graphs.snapshots import ReplicaSnapshot
+from rolewise.graphs.rounds import Round, join_rounds
 
 START_LIMIT_S = 300.0
 """A version's own environment may have to be installed first."""
@@ -115,12 +115,26 @@ class FleetHead:
         found = await asyncio.gather(*(self._status(a) for a in tuple(self._registry.replicas)))
         return tuple(status for status in found if status is not None)
 
-    async def waits(self) -> Sequence[ReplicaSnapshot]:
-        """Return the waits of every replica that answers."""
+    async def waits(self, replicas: Collection[str] | None, recent: bool) -> Round:
+        """Return the waits of replicas, all or those named, and who did not answer."""
+        entered = self._registry.replicas
+        asked = {
+            str(address): actor
+            for address, actor in self._actors.items()
+            if (replicas is None or str(address) in replicas)
+            # One that still starts has no waits, and may take minutes to answer.
+            and address in entered
+            and (entered[address].is_listed or entered[address].is_draining)
+        }
         found = await asyncio.gather(
-            *(self._call(actor.snapshot.remote()) for actor in self._actors.values())
+            *(self._call(actor.waits.remote(recent)) for actor in asked.values())
         )
-        return [snapshot for snapshot in found if isinstance(snapshot, ReplicaSnapshot)]
+        answers = dict(zip(asked, found, strict=True))
+        # None: it has not joined the fleet yet, and nothing can wait there.
+        return join_rounds(
+            [answer for answer in answers.values() if isinstance(answer, Round)],
+            blind=[name for name, answer in answers.items() if isinstance(answer, Exception)],
+        )
 
     async def stop(self) -> None:
         """End all replicas and make no new ones."""

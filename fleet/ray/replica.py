@@ -24,11 +24,13 @@ from rolewise.fleet.ray.process import FleetProcess
 from rolewise.fleet.ray.view import Ticket, View
 from rolewise.fleet.replica import ReplicaCore
 from rolewise.fleet.runtime import VersionDefinition
-from rolewise.graphs.snapshots import ReplicaSnapshot
+from rolewise.graphs.rounds import Round
 
 T = TypeVar("T")
 CONTROL = "control"
 CONCURRENCY_GROUPS = {CONTROL: 64}
+BEAT_S = 0.25
+"""How often the handlers' event loop shows that it turns."""
 MAX_CONCURRENCY = 2000
 """Two exchanges for each process that sends to this replica."""
 
@@ -85,6 +87,7 @@ class ReplicaActor:
         self._life: _Life | None = None
         self._opening = asyncio.Lock()
         self._fault = ""
+        self._beating: asyncio.Task[None] | None = None
         try:
             self._agent = load_agent(version.agent, version.config)
         except AgentImportError as error:
@@ -104,9 +107,9 @@ class ReplicaActor:
         return await life.server.exchange(blob)
 
     @ray.method(concurrency_group=CONTROL)
-    async def snapshot(self) -> ReplicaSnapshot | None:
+    async def waits(self, recent: bool) -> Round | None:
         """Return what runs and waits here; None before it takes messages."""
-        return self._life.core.snapshot() if self._life else None
+        return self._life.core.waits(recent=recent) if self._life else None
 
     @ray.method(concurrency_group=CONTROL)
     async def status(self) -> Vital:
@@ -168,6 +171,7 @@ class ReplicaActor:
             memory=RayMemory(address.role, self._find_memory),
             config=version.config,
             now=loop.time,
+            life=process.incarnation,
         )
         process.meter = Meter(lambda: core.begun)
         server = ExchangeServer(
@@ -177,10 +181,18 @@ class ReplicaActor:
             accept=core.accept,
             withdraw=core.withdraw,
         )
+        self._beating = loop.create_task(_beat_for_ever(core))
         return _Life(process, core, server, loop, loop.create_task(process.post_for_ever()))
 
     async def _find_memory(self) -> Any:
         return await self._head.memory.remote()
+
+
+async def _beat_for_ever(core: ReplicaCore) -> None:
+    """Show that the handlers' event loop turns; a handler that blocks it stops this too."""
+    while True:
+        core.beat()
+        await asyncio.sleep(BEAT_S)
 
 
 async def _on(loop: asyncio.AbstractEventLoop, call: Callable[[], T]) -> T:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Collection, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar, cast
 
@@ -27,7 +27,7 @@ from rolewise.fleet.runtime import Observation, VersionDefinition
 from rolewise.fleet.task import TaskRecord, TaskRequest, task_key
 from rolewise.graphs.guard_limits import GuardLimits
 from rolewise.graphs.interaction_graph import InteractionWindows
-from rolewise.graphs.snapshots import ReplicaSnapshot
+from rolewise.graphs.rounds import Round
 
 T = TypeVar("T")
 STOP_LIMIT_S = 15.0
@@ -136,9 +136,11 @@ class RayRuntime:
             lost_records=lost,
         )
 
-    async def waits(self) -> Sequence[ReplicaSnapshot]:
-        """Ask every replica for its waits."""
-        return cast("Sequence[ReplicaSnapshot]", await _answer(self._head.waits.remote()))
+    async def waits(
+        self, replicas: Collection[str] | None = None, *, recent: bool = False
+    ) -> Round:
+        """Ask replicas for their waits."""
+        return cast("Round", await _answer(self._head.waits.remote(replicas, recent)))
 
     async def graph(self) -> InteractionWindows:
         """Return the interaction graph as folded so far, merged over the collectors."""

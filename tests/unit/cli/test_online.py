@@ -214,7 +214,13 @@ def test_tasks_are_given_and_accounted_for(shell: Shell):
 def test_the_graph_is_shown_and_exported(shell: Shell, tmp_path: Path):
     assert shell("graph", "show", "pair").out == "pair: no message yet\n"
     shell("task", "submit", "pair", "--body", ADD, "--wait")
-    lines = shell("graph", "show", "pair").out.splitlines()
+    drawn, _, table = shell("graph", "show", "pair").out.partition("\n\n")
+    assert [line.split() for line in drawn.splitlines()] == [
+        ["(outside)"],
+        ["└─▶", "entry@v1", "task", "1"],
+        ["└─▶", "adder@v1", "add", "1"],
+    ]
+    lines = table.splitlines()
     assert lines[0].split() == ["from", "to", "kind", "count", "rate/s", "failed"]
     assert any(line.startswith("entry@v1") and " adder@v1" in line for line in lines)
     roles = json.loads(shell("graph", "show", "pair", "--by", "role", "--json").out)
@@ -225,6 +231,9 @@ def test_the_graph_is_shown_and_exported(shell: Shell, tmp_path: Path):
     said = shell("graph", "export", "pair", "--format", "graphml", "-o", str(file))
     assert (said.code, said.out) == (0, "")
     assert "adder@v1" in nx.read_graphml(file)
+    svg = shell("graph", "export", "pair", "--format", "svg").out
+    assert svg.startswith("<svg ")
+    assert "entry@v1 to adder@v1: add 1" in svg
     bad = shell("graph", "export", "pair", "-o", str(tmp_path / "none" / "graph.json"))
     assert bad.code == 2
     assert "--output" in bad.err

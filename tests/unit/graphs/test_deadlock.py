@@ -1,56 +1,12 @@
 """Deadlocks by hand: found with their words, confirmed by epochs, and the look-alikes silent."""
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
 
-from rolewise.graphs.deadlock import find_deadlock, find_deadlocks
-from rolewise.graphs.snapshots import QueuedMessage, ReplicaSnapshot, RunningInvocation
-
-
-def running(id_, *waits, need=None, task="t-81", epoch=1, deadline=None, since=2.4):
-    return RunningInvocation(
-        id=id_,
-        epoch=epoch,
-        task=task,
-        state="wait" if waits else "active",
-        waits=waits,
-        need=len(waits) if need is None else need,
-        deadline=deadline,
-        since=since,
-    )
-
-
-def queued(id_, caller, *, task="t-81", epoch=1, since=2.0):
-    return QueuedMessage(id=id_, epoch=epoch, task=task, caller=caller, since=since)
-
-
-def replica(name, *entries, slots=1, capacity_epoch=0):
-    role, rest = name.split("@")
-    return ReplicaSnapshot(
-        replica=name,
-        role=role,
-        version=rest.split("#")[0],
-        slots=slots,
-        capacity_epoch=capacity_epoch,
-        running=tuple(entry for entry in entries if isinstance(entry, RunningInvocation)),
-        queue=tuple(entry for entry in entries if isinstance(entry, QueuedMessage)),
-    )
-
-
-def mutual_ask(slots=1, deadline=None):
-    """Negotiator asks the supplier, which asks the negotiator back."""
-    return [
-        replica(
-            "negotiator@v3#1", running(1, 2, deadline=deadline), queued(3, caller=2), slots=slots
-        ),
-        replica("supplier@v3#1", running(2, 3, since=2.1, deadline=deadline)),
-    ]
-
-
-def both(snapshots: Sequence[ReplicaSnapshot]):
-    return find_deadlock(snapshots, snapshots)
+from rolewise.graphs.deadlock import analyse_waits, find_deadlocks
+from rolewise.graphs.snapshot_columns import read_round
+from tests.unit.graphs.waits import both, found_in, lock, mutual_ask, queued, replica, running
 
 
 def test_a_mutual_ask_with_one_slot_is_found_and_told():
@@ -133,7 +89,9 @@ class TestOneOfSeveral:
         deadlock = both(snapshots)
         assert deadlock is not None
         assert deadlock.core == (1, 2, 3, 4, 5)
-        assert deadlock.cycle[0].in_words.endswith("or of 1 more, which are stuck too")
+        assert deadlock.cycle[0].in_words.endswith(
+            "and every alternative is stuck too: the reply of c@v1#1"
+        )
 
     def test_all_of_three_does_not_accuse_the_healthy_branches(self):
         snapshots = [
@@ -184,9 +142,9 @@ class TestConfirmation:
     """Only waits with the same epoch in both rounds count."""
 
     def test_one_round_alone_is_unconfirmed_and_says_so_by_its_call(self):
-        assert find_deadlock(mutual_ask(), None) == find_deadlock(None, mutual_ask())
-        assert find_deadlock(mutual_ask(), None) is not None
-        assert find_deadlock(None, None) is None
+        assert found_in(mutual_ask(), None) == found_in(None, mutual_ask())
+        assert found_in(mutual_ask(), None) is not None
+        assert found_in(None, None) is None
 
     @pytest.mark.parametrize("which", [0, 1], ids=["negotiator", "supplier"])
     def test_a_wait_that_began_again_is_not_confirmed(self, which):
@@ -194,19 +152,19 @@ class TestConfirmation:
         snapshot = second[which]
         anew = tuple(replace(one, epoch=2) for one in snapshot.running)
         second[which] = replace(snapshot, running=anew)
-        assert find_deadlock(first, second) is None
-        assert find_deadlock(second, second) is not None
+        assert found_in(first, second) is None
+        assert found_in(second, second) is not None
 
     def test_a_message_queued_again_is_not_confirmed(self):
         first, second = mutual_ask(), mutual_ask()
         second[0] = replace(second[0], queue=(queued(3, caller=2, epoch=2),))
-        assert find_deadlock(first, second) is None
+        assert found_in(first, second) is None
 
     @pytest.mark.parametrize("change", [{"capacity_epoch": 1}, {"slots": 1, "capacity_epoch": 7}])
     def test_slots_that_changed_between_the_rounds_are_not_confirmed(self, change):
         first, second = mutual_ask(), mutual_ask()
         second[0] = replace(second[0], **change)
-        assert find_deadlock(first, second) is None
+        assert found_in(first, second) is None
 
     def test_a_message_that_got_its_slot_between_the_rounds_is_not_confirmed(self):
         first = mutual_ask()
@@ -214,7 +172,7 @@ class TestConfirmation:
             replica("negotiator@v3#1", running(3, 1, epoch=1)),
             replica("supplier@v3#1", running(2, 3), running(1, 2)),
         ]
-        assert find_deadlock(first, second) is None
+        assert found_in(first, second) is None
 
     def test_waits_withdrawn_while_replicas_were_asked_are_a_phantom(self):
         """A gave up (epoch 2) and B then began to wait: the circle never stood at one instant."""
@@ -222,8 +180,8 @@ class TestConfirmation:
         late_b = replica("b@v1#1", running(2, 3, epoch=5))
         round_one = [early_a, late_b]
         round_two = [replica("a@v1#1", running(1, epoch=2), queued(3, caller=2)), late_b]
-        assert find_deadlock(None, round_one) is not None
-        assert find_deadlock(round_one, round_two) is None
+        assert found_in(None, round_one) is not None
+        assert found_in(round_one, round_two) is None
 
 
 class TestSeveral:
@@ -256,7 +214,8 @@ class TestSeveral:
     def test_the_core_with_most_tasks_comes_first(self):
         small = self.ring(["a@v1#1", "b@v1#1"], 10, "s-")
         large = self.ring(["x@v1#1", "y@v2#1", "z@v1#1"], 20, "l-")
-        found = find_deadlocks(small + large, small + large)
+        fleet = read_round(small + large)
+        found = find_deadlocks(fleet, fleet)
         assert [(one.nodes, one.others) for one in found] == [
             (("x@v1", "y@v2", "z@v1"), 1),
             (("a@v1", "b@v1"), 1),
@@ -282,5 +241,182 @@ class TestSeveral:
         assert deadlock.victims == 2
         assert deadlock.stuck == (1, 2, 3, 50, 51)
         assert deadlock.core == (1, 2, 3)
-        assert deadlock.involves([("supplier", "v3")])
-        assert not deadlock.involves({("orchestrator", "v2"), ("supplier", "v2")})
+        assert deadlock.victim_tasks == ("t-81",)
+        assert deadlock.victim_versions == {("orchestrator", "v2")}
+        assert deadlock.versions == {("negotiator", "v3"), ("supplier", "v3")}
+
+
+class TestLocks:
+    """Two invocations of one replica that take two locks."""
+
+    def opposite(self, **more):
+        return replica(
+            "a@v1#1",
+            running(1, locks=(21,), task="t-1"),
+            running(2, locks=(20,), task="t-2"),
+            lock(20, 1, name="stock", **more),
+            lock(21, 2, name="till", **more),
+            slots=2,
+        )
+
+    def test_in_opposite_order_is_a_hard_deadlock(self):
+        deadlock = both([self.opposite()])
+        assert deadlock is not None
+        assert (deadlock.kind, deadlock.core) == ("hard", (1, 2))
+        assert deadlock.sentence == (
+            "task t-1: a@v1#1 has waited 2.4 s for lock till of a@v1#1 (held by t-2); "
+            "task t-2 in a@v1#1 waits for lock stock of a@v1#1 (held by t-1)"
+        )
+        assert [(wait.id, wait.waits_for) for wait in deadlock.cycle] == [(1, 2), (2, 1)]
+
+    def test_a_lock_that_changed_hands_between_the_rounds_is_not_confirmed(self):
+        assert found_in([self.opposite(epoch=1)], [self.opposite(epoch=2)]) is None
+
+    @pytest.mark.parametrize(
+        "entries",
+        [
+            pytest.param([running(1, locks=(20,)), lock(20, 9)], id="holder not seen"),
+            pytest.param([running(1, locks=(20,)), lock(20)], id="free"),
+            pytest.param([running(1, locks=(20,))], id="lock not seen"),
+            pytest.param([running(1, locks=(20,)), running(2), lock(20, 2)], id="long hold"),
+            pytest.param(
+                [running(1, locks=(20,)), lock(20, 1, mode="semaphore", permits=2)],
+                id="a permit is free",
+            ),
+            pytest.param(
+                [running(1, locks=(20,)), running(2), lock(20, 1, 2, mode="semaphore", permits=2)],
+                id="one of two permits comes back",
+            ),
+        ],
+    )
+    def test_look_alikes(self, entries):
+        assert both([replica("a@v1#1", *entries, slots=4)]) is None
+
+    def test_a_shared_lock_needs_all_readers_to_let_go(self):
+        reader, writer = running(2), running(1, locks=(20,))
+        stuck = running(3, locks=(21,))
+        waits = [writer, reader, stuck, lock(20, 2, 3, mode="shared"), lock(21, 1)]
+        assert both([replica("a@v1#1", *waits, slots=4)]) is not None
+        waits[3] = lock(20, 2, 3, mode="semaphore", permits=2)
+        assert both([replica("a@v1#1", *waits, slots=4)]) is None
+
+    def test_a_lock_and_a_message_may_have_one_id(self):
+        waits = [running(1, 2, locks=(2,)), running(2), lock(2, 1)]
+        deadlock = both([replica("a@v1#1", *waits, slots=4)])
+        assert deadlock is not None
+        assert deadlock.core == (1,)
+
+
+class TestSharedPools:
+    """A message that a router may still give to one of several replicas."""
+
+    def fleet(self, *other, pool=("b@v1#1", "b@v1#2"), **more):
+        return [
+            replica("a@v1#1", running(1, 3), slots=1),
+            replica("b@v1#1", running(2, 1), queued(3, 1, pool=pool), slots=1),
+            replica("b@v1#2", *other, slots=1, **more),
+        ]
+
+    def test_another_replica_with_a_free_slot_is_a_way_out(self):
+        assert both(self.fleet()) is None
+
+    def test_bound_to_the_stuck_one_it_is_stuck(self):
+        deadlock = both(self.fleet(pool=()))
+        assert deadlock is not None
+        assert deadlock.core == (1, 2, 3)
+
+    def test_another_that_is_busy_but_moves_is_a_way_out(self):
+        assert both(self.fleet(running(9, task="t-2"))) is None
+
+    def test_all_of_them_stuck_is_a_deadlock(self):
+        deadlock = both(self.fleet(running(9, 1, task="t-2")))
+        assert deadlock is not None
+        assert deadlock.core == (1, 2, 3, 9)
+        slot = "a slot of b@v1#1 or b@v1#2 (2 of 2 held by tasks t-2, t-81)"
+        assert slot in deadlock.cycle[1].in_words or slot in deadlock.sentence
+
+    def test_one_that_did_not_answer_may_have_room(self):
+        assert both(self.fleet(running(9, 1))[:2]) is None
+
+    def test_when_the_routes_changed_the_pool_may_have(self):
+        stuck = running(9, 1, task="t-2")
+        first, second = self.fleet(stuck, table=1), self.fleet(stuck, table=2)
+        assert found_in(first, second) is None
+
+
+class TestParts:
+    def test_hard_and_soft_cores_are_told_apart(self):
+        hard = mutual_ask()
+        soft = [
+            replica("x@v1#1", running(11, 12, deadline=3.0, task="s"), queued(13, caller=12)),
+            replica("y@v1#1", running(12, 13, deadline=4.0, task="s")),
+        ]
+        fleet = read_round([*hard, *soft])
+        analysis = analyse_waits(fleet, fleet)
+        assert analysis.confirmed
+        assert analysis.hard.ids == (1, 2, 3)
+        assert analysis.hard.cores == ((1, 2, 3),)
+        assert analysis.soft.ids == (1, 2, 3, 11, 12, 13)
+        assert analysis.soft.cores == ((1, 2, 3), (11, 12, 13))
+        assert [one.kind for one in analysis.deadlocks] == ["hard", "soft"]
+
+    def test_a_soft_core_that_also_waits_for_a_hard_one_is_shown(self):
+        # 11 waits for its partner (until a timeout) and 12 for it and for the hard circle.
+        soft = [
+            replica("x@v1#1", running(11, 12, deadline=3.0, task="s"), queued(13, caller=12)),
+            replica("y@v1#1", running(12, 13, 1, task="s")),
+        ]
+        fleet = read_round([*mutual_ask(), *soft])
+        shown = [(one.kind, one.nodes) for one in find_deadlocks(fleet, fleet)]
+        assert shown == [
+            ("hard", ("negotiator@v3", "supplier@v3")),
+            ("soft", ("x@v1", "y@v1")),
+        ]
+
+    def test_victims_are_counted_at_the_core_that_they_reach(self):
+        other = [
+            replica("x@v1#1", running(11, 12, task="s"), queued(13, caller=12)),
+            replica("y@v1#1", running(12, 13, task="s")),
+        ]
+        behind = [
+            replica("w@v1#1", running(31, 11, task="b"), running(32, 31, task="b"), slots=4),
+            replica("w@v1#2", running(33, 1, task="c"), slots=4),
+        ]
+        fleet = read_round([*mutual_ask(), *other, *behind])
+        found = {one.nodes[0]: one.victim_tasks for one in find_deadlocks(fleet, fleet)}
+        assert found == {"negotiator@v3": ("c",), "x@v1": ("b",)}
+
+    def test_one_circle_has_one_signature_whoever_is_in_it(self):
+        first, again = both(mutual_ask(task="t-1")), both(mutual_ask(task="t-2"))
+        assert first is not None
+        assert again is not None
+        assert first.signature == again.signature
+        assert first.signature == (
+            "negotiator@v3 queued; negotiator@v3 slots; negotiator@v3 waiting; supplier@v3 waiting"
+        )
+
+    def test_kinds_are_told(self):
+        first, second = mutual_ask()
+        ask = replace(second.running[0], kind="quote")
+        deadlock = both([first, replace(second, running=(ask,))])
+        assert deadlock is not None
+        assert "for the reply to quote of supplier@v3#1" in deadlock.sentence
+
+    def test_who_did_not_answer_is_named(self):
+        fleet = read_round(mutual_ask(), blind=["carrier@v1#9"])
+        (deadlock,) = find_deadlocks(fleet, fleet)
+        assert deadlock.blind == ("carrier@v1#9",)
+
+    def test_the_circle_through_the_canary_is_shown(self):
+        # One core of two circles: 1-2 and the longer 1-4-5, which the canary is in.
+        fleet = read_round(
+            [
+                replica("a@v1#1", running(1, 2, 4), queued(3, 2), queued(6, 5)),
+                replica("b@v1#1", running(2, 3)),
+                replica("c@v1#1", running(4, 5)),
+                replica("d@v2#1", running(5, 6)),
+            ]
+        )
+        for canary, shown in (((), {"a", "b"}), ([("d", "v2")], {"a", "c", "d"})):
+            (deadlock,) = analyse_waits(fleet, fleet, canary=canary).deadlocks
+            assert {wait.role for wait in deadlock.cycle} == shown

@@ -1,0 +1,110 @@
+"""Looks for waits that do not end, round after round, while something is on trial in a fleet.
+
+It asks; what the answers mean is `rolewise.graphs`' business: `deadlock` for what holds itself,
+`stalls` for everything else that does not move. It keeps nothing that another round would not
+bring again.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+
+from rolewise.fleet.runtime import Runtime
+from rolewise.graphs.deadlock import Deadlock, RoleVersion, analyse_waits
+from rolewise.graphs.rounds import Round
+from rolewise.graphs.stalls import Stall, StallWatch, find_orphan_suspects, find_orphans
+
+log = logging.getLogger(__name__)
+
+ROUND_S = 1.0
+"""Time between two rounds of snapshots; a deadlock stands in two of them before it counts."""
+
+SERVICE_READ_S = 30.0
+"""Time between two readings of how long roles usually take."""
+
+
+class WaitsLookout:
+    """The rounds of one fleet.
+
+    Args:
+        fleet: Its name, for the log.
+        runtime: The fleet.
+    """
+
+    def __init__(self, fleet: str, runtime: Runtime) -> None:
+        self._fleet = fleet
+        self._runtime = runtime
+        self._watch = StallWatch()
+        self._before: Round | None = None
+        self._asked_at = self._service_at = float("-inf")
+        self._told: set[str] = set()
+        self.deadlocks: tuple[Deadlock, ...] = ()
+        self.stalls: tuple[Stall, ...] = ()
+
+    @property
+    def alerts(self) -> tuple[str, ...]:
+        """What does not move, one sentence each, for status pages."""
+        deadlocks = (f"{one.kind} deadlock: {one.sentence}" for one in self.deadlocks)
+        return (*deadlocks, *(stall.sentence for stall in self.stalls))
+
+    async def look(self, now_s: float, *, canary: RoleVersion) -> None:
+        """Ask all replicas if it is time to, and say what two rounds confirm.
+
+        Args:
+            now_s: The fleet's time.
+            canary: Who is on trial, to be shown in a circle that it is in.
+        """
+        if now_s - self._asked_at < ROUND_S:
+            return
+        self._asked_at = now_s
+        # The round before has ended before this one begins: that is what confirming rests on.
+        first, second = self._before, await self._runtime.waits()
+        self._before = second
+        if first is None:
+            return
+        self.deadlocks = await self._confirm(
+            analyse_waits(first, second, canary=[canary]).deadlocks, second
+        )
+        orphans: tuple[Stall, ...] = ()
+        suspects = find_orphan_suspects(first, second)
+        recent = await self._runtime.waits(suspects, recent=True) if suspects else second.only(())
+        orphans = find_orphans(first, second, recent)
+        if self._watch.is_anything_held and now_s - self._service_at >= SERVICE_READ_S:
+            self._service_at = now_s
+            self._watch.service_s = await self._read_service()
+        self.stalls = (*orphans, *self._watch.look(first, second, now_s))
+        self._tell()
+
+    def forget(self) -> None:
+        """Begin anew: another trial, or none."""
+        self._before, self.deadlocks, self.stalls = None, (), ()
+        self._watch = StallWatch()
+        self._told.clear()
+
+    async def _confirm(self, found: tuple[Deadlock, ...], second: Round) -> tuple[Deadlock, ...]:
+        """Look a third time, only where the cores stand: one may have ended this very moment."""
+        if not found:
+            return ()
+        replicas = {replica for deadlock in found for replica in deadlock.replicas}
+        third = await self._runtime.waits(replicas)
+        still = set(analyse_waits(second.only(replicas), third).soft.ids)
+        return tuple(deadlock for deadlock in found if still.issuperset(deadlock.core))
+
+    async def _read_service(self) -> Mapping[str, float]:
+        """Return role -> seconds that its slow replies take, apart from the canary's."""
+        graph = (await self._runtime.graph()).to_networkx(view="role")
+        slowest: dict[str, float] = {}
+        for _, role, edge in graph.edges(data=True):
+            if edge["arm"] != "canary":
+                took_s = edge.get("latency_ms_p99", 0.0) / 1000
+                slowest[role] = max(slowest.get(role, 0.0), took_s)
+        return slowest
+
+    def _tell(self) -> None:
+        now = {stall.key: stall.sentence for stall in self.stalls}
+        now |= {f"deadlock {one.signature}": one.sentence for one in self.deadlocks}
+        for key, sentence in now.items():
+            if key not in self._told:
+                log.warning("fleet %s: %s", self._fleet, sentence)
+        self._told = set(now)
