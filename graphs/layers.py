@@ -117,20 +117,27 @@ def _order(
         for place in way[1:-1]:
             if isinstance(place, tuple):
                 layers[place[2]].append(place)
-        for before, after in pairwise(way):
-            neighbours[True].setdefault(after, []).append(before)
-            neighbours[False].setdefault(before, []).append(after)
+        for here, there in pairwise(way):
+            neighbours[True].setdefault(there, []).append(here)
+            neighbours[False].setdefault(here, []).append(there)
     for sweep in range(_SWEEPS):
         downwards = sweep % 2 == 0
+        before: list[Place] = []
         for layer in layers if downwards else layers[::-1]:
-            at = {place: i for one in layers for i, place in enumerate(one)}
-            layer.sort(key=lambda place: _middle(place, neighbours[downwards], at))
+            _sort(layer, before, neighbours[downwards])
+            before = layer
     return tuple(tuple(layer) for layer in layers)
 
 
-def _middle(
-    place: Place, neighbours: Mapping[Place, Sequence[Place]], at: Mapping[Place, int]
-) -> float:
-    """Return where the neighbours of a place stand on average; its own place without any."""
-    near = neighbours.get(place)
-    return at[place] if not near else sum(at[one] for one in near) / len(near)
+def _sort(
+    layer: list[Place], before: Sequence[Place], neighbours: Mapping[Place, Sequence[Place]]
+) -> None:
+    """Put each place where its neighbours in the layer before stand on average."""
+    own = {place: i for i, place in enumerate(layer)}
+    at = {place: i for i, place in enumerate(before)}
+
+    def middle(place: Place) -> float:
+        near = neighbours.get(place)
+        return own[place] if not near else sum(at[one] for one in near) / len(near)
+
+    layer.sort(key=middle)

@@ -110,7 +110,7 @@ def naive_stuck(snapshot: dict[str, Any], *, hard: bool, freed: frozenset[str] =
 
 def random_snapshot(seed: int) -> dict[str, Any]:
     draw = random.Random(seed)
-    ids = [f"m{i}" for i in range(draw.randint(2, 10))]
+    ids = [f"m{i}" for i in range(draw.randint(2, 14))]
     names = [f"l{i}" for i in range(draw.randint(0, 3))]
     replicas: list[dict[str, Any]] = [
         {
@@ -123,7 +123,7 @@ def random_snapshot(seed: int) -> dict[str, Any]:
             "queue": [],
             "locks": [],
         }
-        for i in range(draw.randint(1, 4))
+        for i in range(draw.randint(1, 6))
     ]
     holders: list[str] = []
     for name in ids:
@@ -142,7 +142,7 @@ def random_snapshot(seed: int) -> dict[str, Any]:
                 "task": "t",
                 "state": "wait" if waits else "active",
                 "waits": waits,
-                "need": draw.randint(0, len(waits)),
+                "need": draw.choice((len(waits), draw.randint(0, len(waits)))),
                 "deadline": draw.choice((None, None, 9.0)),
                 "since": 1.0,
             }
@@ -178,7 +178,7 @@ def test_thousands_of_random_snapshots_as_the_format_means_them():
         shown = [wait["id"] for wait in answer["cycle"]]
         assert [wait["waits_for"] for wait in answer["cycle"]] == [*shown[1:], *shown[:1]]
         assert any(set(shown) <= set(core) for core in answer["soft"]["cores"]) or not shown
-    assert deadlocked > 250
+    assert deadlocked > 500
     assert several > 20
 
 
