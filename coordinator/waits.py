@@ -45,8 +45,7 @@ class WaitsLookout:
     @property
     def alerts(self) -> tuple[str, ...]:
         """What does not move, one sentence each, for status pages."""
-        deadlocks = (f"{one.kind} deadlock: {one.sentence}" for one in self.deadlocks)
-        return (*deadlocks, *(stall.sentence for stall in self.stalls))
+        return tuple(self._sentences().values())
 
     async def look(self, now_s: float, *, canary: RoleVersion) -> None:
         """Ask all replicas if it is time to, and say what two rounds confirm.
@@ -102,9 +101,22 @@ class WaitsLookout:
         return slowest
 
     def _tell(self) -> None:
-        now = {stall.key: stall.sentence for stall in self.stalls}
-        now |= {f"deadlock {one.signature}": one.sentence for one in self.deadlocks}
+        now = self._sentences()
         for key, sentence in now.items():
             if key not in self._told:
                 log.warning("fleet %s: %s", self._fleet, sentence)
         self._told = set(now)
+
+    def _sentences(self) -> dict[str, str]:
+        """Return one sentence for each thing that people would call the same."""
+        told = {
+            f"deadlock {one.signature}": f"{one.kind} deadlock: {one.sentence}"
+            for one in self.deadlocks
+        }
+        same: dict[str, list[Stall]] = {}
+        for stall in self.stalls:
+            same.setdefault(stall.key, []).append(stall)
+        for key, stalls in same.items():
+            more = f" ({len(stalls) - 1} more like this)" if len(stalls) > 1 else ""
+            told[key] = stalls[0].sentence + more
+        return told

@@ -13,7 +13,7 @@ import hashlib
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from math import isnan
+from math import isfinite, isnan
 from typing import Any, Protocol
 
 from rolewise.agents.errors import AgentError, LoopGuard, NoReplica, Overloaded
@@ -142,13 +142,14 @@ class Gateway:
         table = self._messenger.router.table
         self._submitted += 1
         number = self._submitted
+        limit_s = _limit(request)
         envelope = Envelope(
             sender=OUTSIDE,
             task=request.id,
             conversation=request.conversation or request.id,
             attributes=request.attributes,
             table=table.number,
-            deadline=loop.time() + request.timeout_s,
+            deadline=None if limit_s is None else loop.time() + limit_s,
             traceparent=_traceparent(request.id),
             retry_of=self._first_attempt(request),
         )
@@ -242,7 +243,7 @@ class Gateway:
                 role,
                 request.body,
                 kind=request.kind,
-                timeout_s=request.timeout_s,
+                timeout_s=_limit(request),
             )
             outcome, error = Outcome.COMPLETED, ""
         except AgentError as failure:
@@ -291,6 +292,11 @@ class Gateway:
             del self._accounts[number]
             self._numbers.pop(account.record.task, None)
             self._numbers_by_key.pop(task_key(account.record.task), None)
+
+
+def _limit(request: TaskRequest) -> float | None:
+    """Return a task's time; infinity is none: what waits for ever must be seen to."""
+    return request.timeout_s if isfinite(request.timeout_s) else None
 
 
 def _arm(record: TaskRecord) -> Arm:

@@ -59,8 +59,8 @@ class Orphan:
 
     @property
     def key(self) -> str:
-        """The same as long as it is the same wait."""
-        return f"orphan {self.id} {self.awaited}"
+        """The same for all that were lost in the same way at the same replica."""
+        return f"orphan {self.how} {self.sent_to}"
 
     @property
     def sentence(self) -> str:

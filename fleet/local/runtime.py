@@ -73,7 +73,7 @@ class LocalRuntime:
         guards: GuardLimits | None = None,
     ) -> None:
         self._guards = guards or GuardLimits()
-        self._network = network or Network(seed=seed)
+        self.network = network or Network(seed=seed)
         self._max_replicas = max_replicas
         self._router = Router()
         self._collector = Collector()
@@ -189,7 +189,7 @@ class LocalRuntime:
         address = addresses[0]
         live = self._replicas[address]
         if unnoticed:
-            self._links.pop(address, LocalLink(address, self._find, self._network)).hang()
+            self._links.pop(address, LocalLink(address, self._find, self.network)).hang()
         self._stop(address)
         self._start(address, live.definition, restarts=live.restarts + 1)
         self._router.set_replicas(self._replicas)
@@ -274,7 +274,7 @@ class LocalRuntime:
     def _link_to(self, address: Address) -> LocalLink:
         link = self._links.get(address)
         if link is None:
-            link = self._links[address] = LocalLink(address, self._find, self._network)
+            link = self._links[address] = LocalLink(address, self._find, self.network)
         return link
 
     def _find(self, address: Address) -> ReplicaCore | None:

@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from rolewise.coordinator.controller import Controller
@@ -66,6 +66,10 @@ class Stage:
     async def events(self, rollout: str) -> list[Event]:
         return [event for _, event in await self.journal.events(rollout)]
 
+    async def seconds(self, at: datetime) -> float:
+        """Return a log's time on the fleet's clock."""
+        return (at - EPOCH).total_seconds()
+
     def lead(self, holder: str) -> asyncio.Task[None]:
         """Start a controller under this name."""
         controller = Controller(
@@ -97,16 +101,22 @@ class Stage:
 
 
 def given(
-    text: str, story: Callable[[Stage], Awaitable[None]], *, seed: int = 7, traffic: bool = True
+    text: str,
+    story: Callable[[Stage], Awaitable[None]],
+    *,
+    seed: int = 7,
+    traffic: bool = True,
+    runtime: Callable[..., LocalRuntime] = LocalRuntime,
 ) -> None:
     """Play a story on a fresh fleet made from a fleet's file."""
+    make = runtime
 
     async def main() -> None:
         spec = parse_fleet(text)
         clock = LoopClock()
         store = MemoryStore(clock)
         journal = Journal(store, lambda: EPOCH + timedelta(seconds=clock.now()))
-        runtime = LocalRuntime(entry=tuple(spec.entry), seed=seed)
+        runtime = make(entry=tuple(spec.entry), seed=seed)
         fleets = Fleets(
             journal=journal, runtimes={spec.fleet: runtime}, draw_salt=lambda: f"salt-{seed}"
         )
