@@ -91,6 +91,8 @@ class TaskRecord:
         partial: Some of its telemetry was lost: the sums are lower bounds.
         body: Body of the first message; only in the answer of `Runtime.result`.
         has_body: `body` is there: the fleet keeps those of its latest tasks.
+        unmeasured: Metrics, as signals name them, that were not measured for it although the
+            field has no way to say so: `tool.error`, `task.latency`, `task.looping`.
     """
 
     task: str
@@ -116,6 +118,7 @@ class TaskRecord:
     partial: bool = False
     body: Any = None
     has_body: bool = False
+    unmeasured: tuple[str, ...] = ()
 
 
 def task_key(task: str) -> int:

@@ -160,15 +160,35 @@ class Judge:
             is_overdue=ruling is Ruling.NO_DATA and 0.0 < patience <= elapsed_s,
         )
 
-    def may_decide(self, evidence: Evidence = "full") -> bool:
-        """Say whether a verdict could be other than `continue`; much cheaper than `verdict`."""
+    def levels(self) -> tuple[tuple[float, float], ...]:
+        """Return logarithms of the evidence of harm and of safety, one pair a signal.
+
+        Much cheaper than `verdict`: for whoever looks after every task or draws a curve.
+        """
+        return tuple(track.series.levels() for track in self._tracks)
+
+    def may_decide(
+        self,
+        evidence: Evidence = "full",
+        *,
+        elapsed_s: float = 0.0,
+        levels: Sequence[tuple[float, float]] | None = None,
+    ) -> bool:
+        """Say whether a verdict could be other than `continue`; much cheaper than `verdict`.
+
+        Args:
+            evidence: What leaving this step needs.
+            elapsed_s: Time in this analysis step.
+            levels: What `levels` returns now, if that is at hand.
+        """
+        if self._spent(elapsed_s):
+            return True
         safe_at = log(safe_threshold(self._analysis, evidence))
         is_safe = True
-        for track in self._tracks:
+        for track, (harm, safe) in zip(self._tracks, levels or self.levels(), strict=True):
             signal = track.signal
             if signal.dry_run:
                 continue
-            harm, safe = track.series.levels()
             if harm >= log(harm_threshold(self._analysis, signal)):
                 return True
             is_safe = is_safe and (safe >= safe_at or not signal.required)

@@ -54,6 +54,8 @@ def outcome_of(
         role: The role on trial.
         failure_is_endless: Treat a failure's latency as that of a task that timed out.
     """
+    if signal.metric in record.unmeasured:
+        return Missing.UNMEASURED
     match signal.metric:
         case "task.completed":
             return 0.0 if record.outcome is Outcome.COMPLETED else 1.0

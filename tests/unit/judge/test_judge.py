@@ -1,6 +1,8 @@
 """Verdicts: what decides, in which order, in which words, and that reading changes nothing."""
 
 import json
+import math
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -307,3 +309,26 @@ def test_nobody_is_promoted_who_is_seen_over_an_optional_limit():
     assert slow.ruling is Ruling.CONTINUE
     assert slow.reason.startswith("no promotion over a limit; p50")
     assert a_judge(some_records(3000), analysis).verdict().ruling is Ruling.SAFE
+
+
+def test_levels_are_the_evidence_of_the_verdict():
+    judge = a_judge(some_records(400, completes=(0.93, 0.85)))
+    shown = judge.verdict().signals
+    for (harm, safe), one in zip(judge.levels(), shown, strict=True):
+        assert (math.exp(harm), math.exp(safe)) == pytest.approx((one.e_harm, one.e_safe))
+
+
+@pytest.mark.parametrize("spent", [{"max_tasks": 10}, {"max_duration_s": 60.0}])
+def test_a_spent_budget_is_worth_a_verdict(spent):
+    judge = a_judge(some_records(60), replace(ANALYSIS, **spent))
+    assert judge.may_decide(elapsed_s=61.0)
+    assert judge.verdict(elapsed_s=61.0).ruling is Ruling.UNSURE
+    assert not a_judge(some_records(60)).may_decide(elapsed_s=61.0)
+
+
+def test_what_was_not_measured_is_left_out():
+    records = [replace(one, unmeasured=("tool.error",)) for one in some_records(100)]
+    tools = by_name(a_judge(records).verdict())["tool-errors"]
+    assert (tools.tasks_canary, tools.tasks_baseline) == (0, 0)
+    assert tools.ruling is Ruling.NO_DATA
+    assert dict(tools.left_out) == {"not measured": 100}
