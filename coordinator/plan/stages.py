@@ -28,7 +28,7 @@ def build_stage(spec: FleetSpec, place: RolePlace, from_version: str, to_version
         replicas=role_settings(spec, place.role).replicas,
         canary_replicas=settings.canary_replicas,
         steps=tuple(_build_step(step) for step in settings.steps),
-        analysis=_build_analysis(settings.template, is_grouped=settings.bucket_by != BY_TASK),
+        analysis=build_analysis(settings.template, is_grouped=settings.bucket_by != BY_TASK),
         reason=place.reason,
         drain_limit_s=settings.drain_s,
         keep_stable_s=settings.keep_stable_s,
@@ -44,7 +44,13 @@ def _build_step(step: StepSpec) -> Step:
     return Pause(duration_s=None if step.pause is None else step.pause.duration)
 
 
-def _build_analysis(template: AnalysisTemplateSpec, *, is_grouped: bool) -> Analysis:
+def build_analysis(template: AnalysisTemplateSpec, *, is_grouped: bool = False) -> Analysis:
+    """Return a template of the fleet's file as the judge takes it.
+
+    Args:
+        template: The template.
+        is_grouped: Arms are drawn for sessions or users, not for each task.
+    """
     return Analysis(
         alpha=template.alpha,
         beta=template.beta,

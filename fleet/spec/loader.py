@@ -3,20 +3,30 @@
 from __future__ import annotations
 
 import types
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path as FilePath
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from rolewise.fleet.spec.base import NAME_WORDS
+from rolewise.fleet.spec.analysis import AnalysisTemplateSpec
+from rolewise.fleet.spec.base import NAME_WORDS, Model, Named
 from rolewise.fleet.spec.models import FleetSpec
 from rolewise.fleet.spec.plain import Finding
 from rolewise.fleet.spec.problems import NO_VALUE, Path, Problem, SpecError, did_you_mean
 from rolewise.fleet.spec.rules import check_rules
+from rolewise.fleet.spec.signal_rules import check_template
 from rolewise.fleet.spec.source import read_source
 from rolewise.fleet.spec.values import Want
+
+_TEMPLATES, _ALONE = "analysis_templates", "analysis"
+
+
+class _Templates(Model):
+    """The part of a fleet's file that says how stages are judged."""
+
+    analysis_templates: Named[AnalysisTemplateSpec]
 
 
 def load_fleet(path: str | FilePath) -> FleetSpec:
@@ -25,15 +35,39 @@ def load_fleet(path: str | FilePath) -> FleetSpec:
     Raises:
         SpecError: It cannot be read or used; all problems are listed.
     """
-    file = str(path)
+    return parse_fleet(_read(path), str(path))
+
+
+def load_templates(path: str | FilePath) -> dict[str, AnalysisTemplateSpec]:
+    """Read a file's analysis templates: those of a fleet's file, or a single one that is all of it.
+
+    Returns:
+        By name; a single one has none.
+
+    Raises:
+        SpecError: It cannot be read or used; all problems are listed.
+    """
+    source = read_source(_read(path), str(path), begins=f"{_TEMPLATES}:")
+    is_alone = not isinstance(source.data, Mapping) or _TEMPLATES not in source.data
+    data = {_TEMPLATES: {_ALONE: source.data} if is_alone else source.data[_TEMPLATES]}
+    findings: dict[Path, Finding] = {}
     try:
-        text = FilePath(path).read_bytes().decode("utf-8")
-    except OSError as error:
-        raise SpecError([_file_problem(file, f"cannot be read: {error.strerror}")]) from None
-    except UnicodeDecodeError as error:
-        message = f"is not UTF-8: byte {error.start} is 0x{error.object[error.start]:02x}"
-        raise SpecError([_file_problem(file, message)]) from None
-    return parse_fleet(text, file)
+        templates = _Templates.model_validate(data).analysis_templates
+    except ValidationError as error:
+        for finding in _explain(error, data):
+            findings.setdefault(finding[0], finding)
+    if isinstance(data[_TEMPLATES], Mapping):
+        for name, template in data[_TEMPLATES].items():
+            if isinstance(template, Mapping):
+                for finding in check_template((_TEMPLATES, name), template):
+                    findings.setdefault(finding[0], finding)
+    inner = 2 if is_alone else 0
+    problems = [
+        source.problem(path[inner:], message, value=value)
+        for path, value, message in findings.values()
+    ]
+    _refuse([*source.problems, *problems])
+    return {"": templates[_ALONE]} if is_alone else templates
 
 
 def parse_fleet(text: str, name: str = "fleet.yaml") -> FleetSpec:
@@ -57,10 +91,26 @@ def parse_fleet(text: str, name: str = "fleet.yaml") -> FleetSpec:
         source.problem(path, message, value=value) for path, value, message in findings.values()
     ]
     told = {problem.key for problem in source.problems}
-    problems = [*source.problems, *(problem for problem in found if problem.key not in told)]
-    if spec is None or problems:
-        raise SpecError(sorted(problems, key=lambda p: (p.line, p.column, p.key)))
+    _refuse([*source.problems, *(problem for problem in found if problem.key not in told)])
+    assert spec is not None  # noqa: S101 (else something was found)
     return spec
+
+
+def _refuse(problems: Sequence[Problem]) -> None:
+    """Raise all problems together, if there are any."""
+    if problems:
+        raise SpecError(sorted(problems, key=lambda p: (p.line, p.column, p.key)))
+
+
+def _read(path: str | FilePath) -> str:
+    file = str(path)
+    try:
+        return FilePath(path).read_bytes().decode("utf-8")
+    except OSError as error:
+        raise SpecError([_file_problem(file, f"cannot be read: {error.strerror}")]) from None
+    except UnicodeDecodeError as error:
+        message = f"is not UTF-8: byte {error.start} is 0x{error.object[error.start]:02x}"
+        raise SpecError([_file_problem(file, message)]) from None
 
 
 def _file_problem(file: str, message: str) -> Problem:

@@ -50,8 +50,13 @@ class Source:
         )
 
 
-def read_source(text: str, file: str) -> Source:
+def read_source(text: str, file: str, *, begins: str = "fleet:") -> Source:
     """Read YAML (or JSON, which is YAML) without making objects of any kind but plain data.
+
+    Args:
+        text: All of the file.
+        file: What problems call it.
+        begins: What an empty file is told to begin with.
 
     Raises:
         SpecError: It is no YAML, or empty.
@@ -68,7 +73,8 @@ def read_source(text: str, file: str) -> Source:
         words = str(error).partition("\n")[0]
         raise SpecError([_at(file, 1, 1, f"this is not YAML: {words}")]) from None
     if root is None:
-        raise SpecError([_at(file, 1, 1, "the file is empty: want a mapping that begins `fleet:`")])
+        words = f"the file is empty: want a mapping that begins `{begins}`"
+        raise SpecError([_at(file, 1, 1, words)])
     reader = _Reader(file=file, construct=yaml.constructor.construct_object)
     try:
         data = reader.read(root, ())
