@@ -116,6 +116,21 @@ def _is_drifting(signal: Signal, difference: float | None) -> bool:
     )
 
 
+def _is_contradicted(signal: Signal, reading: Reading) -> bool:
+    """Say whether a share or score that is not worse at all has evidence of harm.
+
+    Tasks drawn with another weight than they say give that: the bet then wins from the labels
+    alone. The check of the draw finds it in time; until then nobody should read "harm" beside two
+    equal shares. A latency or amount may be worse elsewhere than in the figure that is shown.
+    """
+    return (
+        signal.is_in_unit
+        and signal.compare == "baseline"
+        and reading.difference is not None
+        and reading.difference <= 0.0
+    )
+
+
 def _ruling(
     signal: Signal,
     reading: Reading,
@@ -125,7 +140,7 @@ def _ruling(
     safe_at: float,
     spent: bool,
 ) -> Ruling:
-    if reading.log_harm >= log(harm_at):
+    if reading.log_harm >= log(harm_at) and not _is_contradicted(signal, reading):
         return Ruling.HARM
     if reading.log_safe >= log(safe_at) and reading.tasks_canary >= signal.min_tasks:
         return Ruling.SAFE

@@ -332,3 +332,13 @@ def test_what_was_not_measured_is_left_out():
     assert (tools.tasks_canary, tools.tasks_baseline) == (0, 0)
     assert tools.ruling is Ruling.NO_DATA
     assert dict(tools.left_out) == {"not measured": 100}
+
+
+def test_a_wrong_weight_is_a_broken_draw_and_not_harm():
+    """A quarter of the tasks went to the canary, and each says that it was half."""
+    records = [a_record(number, canary=number % 4 == 0, weight=50.0) for number in range(1, 201)]
+    for count in range(20, 201, 10):
+        verdict = a_judge(records[:count], Analysis(alpha=0.05, signals=(COMPLETION,))).verdict()
+        assert verdict.ruling is not Ruling.HARM
+    assert verdict.ruling is Ruling.UNSURE
+    assert "the draw of the arms is broken" in verdict.reason
