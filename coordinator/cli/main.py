@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rolewise.coordinator.cli import doctor, fleet, graph, rehearse, rollout, task
+from rolewise.coordinator.cli import doctor, fleet, graph, judge, rehearse, rollout, task
 from rolewise.coordinator.cli.exits import INTERRUPTED
 from rolewise.coordinator.cli.options import AsJson
 
@@ -40,6 +40,7 @@ app.add_typer(rollout.app, name="rollout")
 app.add_typer(graph.app, name="graph")
 app.add_typer(task.app, name="task")
 app.command()(rehearse.rehearse)
+app.command()(judge.judge)
 app.command()(doctor.doctor)
 
 
