@@ -47,7 +47,7 @@ def test_failures_that_surface_sooner_are_no_harm():
         by_arrival = sorted(rows, key=lambda row: row.ended_s)
         arrivals.append(judged_in_this_order(by_arrival, ALPHA_5)[0])
     assert Ruling.HARM not in rulings
-    assert arrivals.count(Ruling.HARM) >= 6  # the same tasks in order of arrival: the trap
+    assert arrivals.count(Ruling.HARM) >= 3  # the same tasks in order of arrival: the trap
 
 
 @pytest.mark.parametrize("fails", [(0.05, 0.25), (0.05, 0.05)])

@@ -38,8 +38,8 @@ def test_a_single_template_is_the_whole_file(tmp_path):
             ':2:23 signals[0].metric = "nope": want one of',
         ),
         (
-            "analysis_templates:\n  x: {signals: [{name: p, metric: task.latency}]}\n",
-            ":2:17 analysis_templates.x.signals[0]: quantile is missing",
+            "analysis_templates:\n  x: {signals: [{name: p, metric: tool.error, quantile: 0.5}]}\n",
+            ":2:57 analysis_templates.x.signals[0].quantile = 0.5: ",
         ),
         ("", ":1:1 the file is empty: want a mapping that begins `analysis_templates:`"),
         ("[]\n", ":1:1 want a mapping with keys of alpha"),
