@@ -22,6 +22,7 @@ from rolewise.agents.errors import AgentError, ToolFailed
 from rolewise.agents.message import Address, Message
 from rolewise.fleet.messenger import Envelope
 from rolewise.fleet.recording.notes import Noted
+from rolewise.fleet.recording.reply_kinds import reply_kind
 from rolewise.graphs.interactions import Arm
 from rolewise.graphs.snapshots import RunningInvocation
 
@@ -277,17 +278,21 @@ class Invocation:
         )
 
     async def _send(self, ask: Ask, message_id: int, *, awaited: int) -> Any:
-        answer = await self._replica.messenger.ask(
-            self._envelope(),
-            ask.role,
-            ask.body,
-            kind=ask.kind,
-            timeout_s=ask.timeout,
-            awaited=awaited,
-            message_id=message_id,
-            on_sent=partial(self._sent, message_id),
-        )
-        self._received = ask.kind
+        try:
+            answer = await self._replica.messenger.ask(
+                self._envelope(),
+                ask.role,
+                ask.body,
+                kind=ask.kind,
+                timeout_s=ask.timeout,
+                awaited=awaited,
+                message_id=message_id,
+                on_sent=partial(self._sent, message_id),
+            )
+        except AgentError as error:
+            self._received = f"{ask.kind} {error.code}"
+            raise
+        self._received = f"{ask.kind} {reply_kind(answer)}".rstrip()
         return answer
 
     def _start(self, asks: Iterable[Ask], *, awaited: int) -> dict[int, asyncio.Task[Any]]:

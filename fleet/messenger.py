@@ -17,6 +17,7 @@ from rolewise.agents.message import Address, Message, Nature, Reply
 from rolewise.fleet.ids import IdSource
 from rolewise.fleet.link import LinkTo
 from rolewise.fleet.recording.recorder import Recorder
+from rolewise.fleet.recording.reply_kinds import reply_kind
 from rolewise.fleet.routing.router import Router
 from rolewise.graphs.digests import measure
 from rolewise.graphs.interactions import Arm, Happening
@@ -227,7 +228,7 @@ class Messenger:
                 async with asyncio.timeout(bound):
                     reply = await self._link_to(address).ask(message)
             if reply.failure is None:
-                happening = Happening.REPLIED
+                happening, received = Happening.REPLIED, reply_kind(reply.body)
                 digest, size = measure(role, envelope.sender.role, kind, reply.body)
             else:
                 received = reply.failure.code

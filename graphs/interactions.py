@@ -56,7 +56,8 @@ FIELDS: tuple[tuple[str, str], ...] = (
     ("srep", "<u2"),
     ("drep", "<u2"),
     ("kind", "<u2"),  # interned message kind
-    ("aux", "<u2"),  # SENT: interned kind that the sender last received; failures: error code
+    # SENT: interned kind that the sender last received; REPLIED: of the reply; failures: code
+    ("aux", "<u2"),
     ("hop", "u1"),
     ("ev", "u1"),  # Happening
     ("arm", "u1"),  # Arm

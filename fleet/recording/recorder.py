@@ -77,7 +77,8 @@ class Recorder:
             target: The replica that it is for.
             duration_ns: In the queue for `STARTED`, since sending for the terminal ones.
             arm: Arm of the task.
-            received: `SENT`: kind of what the sending invocation last received; failures: code.
+            received: `SENT`: kind of what the sending invocation last received; `REPLIED`: kind of
+                the reply; failures: code.
             size: Bytes of the body, 0 if not known.
             digest: Of the body; for `REPLIED` of the reply's body. 0 for none.
         """
