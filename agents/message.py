@@ -70,6 +70,8 @@ class Message:
             2 it waits for the first of several.
         attempt: 0 for the first sending; a message that is sent again counts up.
         retry_of: Task that this message's task tries again; empty for a first attempt.
+        task_key: Number that stands for the task in records; made once for each task, since
+            every process that the task meets needs it.
     """
 
     id: int
@@ -90,6 +92,7 @@ class Message:
     awaited: int = 1
     attempt: int = 0
     retry_of: str = ""
+    task_key: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

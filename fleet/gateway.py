@@ -146,6 +146,7 @@ class Gateway:
         envelope = Envelope(
             sender=OUTSIDE,
             task=request.id,
+            task_key=task_key(request.id),
             conversation=request.conversation or request.id,
             attributes=request.attributes,
             table=table.number,

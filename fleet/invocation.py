@@ -258,13 +258,14 @@ class Invocation:
     # How it sends, and how its waits are kept.
 
     def _note(self, what: Noted, name: str = "", **figures: Any) -> None:
-        self._replica.messenger.recorder.note(what, self._message.task, name, **figures)
+        self._replica.messenger.recorder.note(what, self._message.task_key, name, **figures)
 
     def _envelope(self) -> Envelope:
         message = self._message
         return Envelope(
             sender=self._replica.address,
             task=message.task,
+            task_key=message.task_key,
             conversation=message.conversation,
             table=message.table,
             attributes=message.attributes,

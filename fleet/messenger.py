@@ -16,6 +16,7 @@ from rolewise.agents.errors import AgentError, Failure, LoopGuard
 from rolewise.agents.message import Address, Message, Nature, Reply
 from rolewise.fleet.ids import IdSource
 from rolewise.fleet.link import LinkTo
+from rolewise.fleet.recording.measured import MeasuredShare
 from rolewise.fleet.recording.recorder import Recorder
 from rolewise.fleet.recording.reply_kinds import reply_kind
 from rolewise.fleet.routing.router import Router
@@ -26,6 +27,9 @@ RESENDS = 2
 """How often a request to an idempotent role is sent again after its replica was lost."""
 
 _RESENDABLE = frozenset({"replica_lost", "drained"})
+_SENT = Happening.SENT  # members are slow to look up
+NOT_MEASURED = (0, 0)
+"""Digest and size of a body that is not looked into."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +38,7 @@ class Envelope:
 
     Attributes:
         sender: The sending replica, or `OUTSIDE`.
+        task_key: `rolewise.fleet.task.task_key` of the task.
         parent: The sending invocation; 0 from outside.
         deadline: Event loop time at which the task or the invocation ends; None for never.
         arm: Arm of the task, for the records.
@@ -43,6 +48,7 @@ class Envelope:
 
     sender: Address
     task: str
+    task_key: int
     conversation: str
     table: int
     attributes: Mapping[str, Any]
@@ -79,6 +85,7 @@ class Messenger:
     ) -> None:
         self.now = now
         self._hops = hops
+        self._share = MeasuredShare()
         self.router = router
         self.recorder = recorder
         self.ids = ids
@@ -155,18 +162,14 @@ class Messenger:
             timeout_s=_remaining(envelope.deadline, None),
             awaited=0,
         )
-        digest, size = measure(envelope.sender.role, role, kind, body)
-        self.recorder.happened(
-            Happening.SENT,
-            message,
-            envelope.sender,
-            address,
-            arm=envelope.arm,
-            received=envelope.received,
-            size=size,
-            digest=digest,
+        now = self.now()
+        is_measured = self._share.wants(envelope.task_key, now)
+        digest, size = (
+            measure(envelope.sender.role, role, kind, body) if is_measured else NOT_MEASURED
         )
-        self._check_hops(message, address, digest)
+        received = envelope.received
+        self.recorder.happened(_SENT, message, address, now, 0.0, received, "", digest, size)
+        self._check_hops(message, address, now)
         refused = await self._link_to(address).tell(message)
         if refused is not None and refused.failure is not None:
             raise refused.failure.as_error()
@@ -203,23 +206,15 @@ class Messenger:
             awaited=awaited,
             attempt=attempt,
         )
-        digest, size = measure(envelope.sender.role, role, kind, body)
-        sent_at = self.now()
-        recorder.happened(
-            Happening.SENT,
-            message,
-            envelope.sender,
-            address,
-            arm=envelope.arm,
-            received=envelope.received,
-            size=size,
-            digest=digest,
-        )
+        happening, code = Happening.CANCELLED, ""
+        began_s, received, asker = self.now(), envelope.received, envelope.sender.role
+        is_measured = self._share.wants(envelope.task_key, began_s)
+        digest, size = measure(asker, role, kind, body) if is_measured else NOT_MEASURED
+        row = recorder.happened(_SENT, message, address, began_s, 0.0, received, "", digest, size)
         try:
-            self._check_hops(message, address, digest)
+            self._check_hops(message, address, began_s)
         except LoopGuard as error:
             return _refusal(message_id, envelope.sender, error, role)
-        happening, received = Happening.CANCELLED, ""
         router.opened(address)
         try:
             if bound is None:
@@ -228,13 +223,14 @@ class Messenger:
                 async with asyncio.timeout(bound):
                     reply = await self._link_to(address).ask(message)
             if reply.failure is None:
-                happening, received = Happening.REPLIED, reply_kind(reply.body)
-                digest, size = measure(role, envelope.sender.role, kind, reply.body)
+                happening, code = Happening.REPLIED, reply_kind(reply.body)
+                if is_measured:
+                    digest, size = measure(role, asker, kind, reply.body)
             else:
-                received = reply.failure.code
-                happening = Happening.TIMED_OUT if received == "ask_timed_out" else Happening.FAILED
+                code = reply.failure.code
+                happening = Happening.TIMED_OUT if code == "ask_timed_out" else Happening.FAILED
         except TimeoutError:
-            happening, received = Happening.TIMED_OUT, "ask_timed_out"
+            happening, code = Happening.TIMED_OUT, "ask_timed_out"
             reply = Reply(
                 to=message_id,
                 sender=address,
@@ -247,20 +243,14 @@ class Messenger:
             )
         finally:
             router.closed(address)
-            recorder.happened(
-                happening,
-                message,
-                envelope.sender,
-                address,
-                duration_ns=int((self.now() - sent_at) * 1e9),
-                arm=envelope.arm,
-                received=received,
-                size=size,
-                digest=digest,
-            )
+            ended_s = self.now()
+            if not recorder.answered(row, happening, ended_s, code, digest, size):
+                recorder.happened(
+                    happening, message, address, began_s, ended_s, received, code, digest, size
+                )
         return reply
 
-    def _check_hops(self, message: Message, address: Address, digest: int) -> None:
+    def _check_hops(self, message: Message, address: Address, now_s: float) -> None:
         """Refuse a message at the end of too long a chain: whoever sends it would go on for ever.
 
         It is on record as sent and failed, so that the task shows how far it came.
@@ -270,15 +260,7 @@ class Messenger:
         """
         if not self._hops or message.hop <= self._hops:
             return
-        self.recorder.happened(
-            Happening.FAILED,
-            message,
-            message.sender,
-            address,
-            arm=Arm(message.arm),
-            received=LoopGuard.code,
-            digest=digest,
-        )
+        self.recorder.happened(Happening.FAILED, message, address, now_s, now_s, "", LoopGuard.code)
         raise LoopGuard(
             f"task {message.task!r}: {message.hop} messages one caused by the other, "
             f"the limit is {self._hops}: {message.kind!r} to {message.to} was not sent"
@@ -316,6 +298,7 @@ class Messenger:
             awaited=awaited,
             attempt=attempt,
             retry_of=envelope.retry_of,
+            task_key=envelope.task_key,
         )
 
 

@@ -19,7 +19,7 @@ from rolewise.agents.message import Address, Message, Reply
 from rolewise.fleet.invocation import Invocation
 from rolewise.fleet.locks import ReplicaLocks
 from rolewise.fleet.messenger import Messenger
-from rolewise.graphs.interactions import Arm, Happening
+from rolewise.graphs.interactions import Happening
 from rolewise.graphs.rounds import Round
 from rolewise.graphs.snapshot_columns import read_round
 from rolewise.graphs.snapshots import Ending, QueuedMessage, ReplicaSnapshot, RunningInvocation
@@ -32,6 +32,8 @@ _READS = 4
 
 ENDED_KEPT = 4096
 """Tasks that were ended early are remembered, so that what they had sent is not handled."""
+
+_STARTED = Happening.STARTED  # members are slow to look up
 
 
 @dataclass(slots=True)
@@ -298,7 +300,7 @@ class ReplicaCore:
         loop = asyncio.get_running_loop()
         started = loop.time()
         self._begun += 1
-        self._record(Happening.STARTED, message, duration_ns=int((started - arrived) * 1e9))
+        self._record(_STARTED, message, started - arrived)
         invocation = Invocation(replica=self, message=message, deadline=deadline, started=started)
         self._changes += 1
         self._running[message.id] = invocation
@@ -331,15 +333,10 @@ class ReplicaCore:
             ),
         )
 
-    def _record(self, happening: Happening, message: Message, *, duration_ns: int = 0) -> None:
-        self.messenger.recorder.happened(
-            happening,
-            message,
-            message.sender,
-            self.address,
-            duration_ns=duration_ns,
-            arm=Arm(message.arm),
-        )
+    def _record(self, happening: Happening, message: Message, queued_s: float = 0.0) -> None:
+        messenger = self.messenger
+        now_s = messenger.now()
+        messenger.recorder.happened(happening, message, self.address, now_s - queued_s, now_s)
 
 
 def _code_for(error: AgentError) -> str:

@@ -249,7 +249,7 @@ class LocalRuntime:
 
     def _recorder(self, source: str, node: str) -> Recorder:
         loop = asyncio.get_running_loop()
-        return Recorder(source, node, clock_ns=lambda: int(loop.time() * 1e9))
+        return Recorder(source, node, now=loop.time, clock_ns=lambda: int(loop.time() * 1e9))
 
     def _messenger(self, process: int, nonce: int, recorder: Recorder) -> Messenger:
         return Messenger(

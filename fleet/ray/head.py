@@ -47,6 +47,7 @@ class FleetHead:
     def __init__(self, settings: Settings) -> None:
         self._fleet = settings.fleet
         self._hops = settings.guards.hops
+        self._settle_s = settings.settle_s
         self._registry: Registry = read_registry(settings.fleet)
         own = ray.get_runtime_context().current_actor
         self._staff = Staff(settings, own)
@@ -156,7 +157,12 @@ class FleetHead:
         elif address in registry.replicas:
             joins = registry.replicas[address].joins
             self._change(address, joins=joins + 1)
-        return Ticket(restarts=joins, view=self._view(), hops=self._hops)
+        return Ticket(
+            restarts=joins,
+            view=self._view(),
+            post_every_s=self._settle_s / 2,
+            hops=self._hops,
+        )
 
     async def memory(self) -> Any:
         """Return the handle of the actor that keeps what roles remember."""

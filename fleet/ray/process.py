@@ -15,13 +15,10 @@ from rolewise.fleet.messenger import Messenger
 from rolewise.fleet.ray.exchange import ExchangeLink, carry_by_actor
 from rolewise.fleet.ray.meter import Meter
 from rolewise.fleet.ray.view import Peer, Ticket, View
-from rolewise.fleet.recording.notes import Delivery
-from rolewise.fleet.recording.recorder import Recorder, split_by_task
+from rolewise.fleet.recording.notes import Delivery, split_by_task
+from rolewise.fleet.recording.recorder import Recorder
 from rolewise.fleet.routing.router import Router
 from rolewise.graphs.guard_limits import GuardLimits
-
-POST_EVERY_S = 0.5
-"""Telemetry is shipped so often; well below the time that a task's account takes to settle."""
 
 
 class FleetProcess:
@@ -50,6 +47,7 @@ class FleetProcess:
         self.meter: Meter | None = None
         """Of a process that does nothing but serve messages; set by such a one."""
         self._view = ticket.view
+        self._post_every_s = ticket.post_every_s
         self._links: dict[Address, tuple[int, ExchangeLink]] = {}
         self._unsent: dict[int, Delivery] = {}
         self._posting = asyncio.Lock()
@@ -64,7 +62,7 @@ class FleetProcess:
     async def post_for_ever(self) -> None:
         """Ship telemetry from time to time."""
         while True:
-            await asyncio.sleep(POST_EVERY_S)
+            await asyncio.sleep(self._post_every_s)
             await self.post()
 
     async def post(self) -> None:

@@ -56,7 +56,7 @@ class RayRuntime:
         *,
         entry: tuple[str, ...],
         collectors: int = 1,
-        settle_s: float = 1.0,
+        settle_s: float = 2.0,
         guards: GuardLimits | None = None,
     ) -> RayRuntime:
         """Start a fleet without replicas; one that runs already is attached to."""

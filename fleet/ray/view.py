@@ -18,7 +18,8 @@ class Settings:
     Attributes:
         entry: Entry roles; the first is the default.
         collectors: Shards of the telemetry.
-        settle_s: See `rolewise.fleet.gateway.Gateway`.
+        settle_s: See `rolewise.fleet.gateway.Gateway`. Processes ship their telemetry twice in
+            this time: each delivery costs some milliseconds, however little is in it.
         search_path: Folders that agents may be imported from, beside what is installed.
         guards: Hard limits at which a task is ended.
     """
@@ -26,7 +27,7 @@ class Settings:
     fleet: str
     entry: tuple[str, ...]
     collectors: int = 1
-    settle_s: float = 1.0
+    settle_s: float = 2.0
     search_path: tuple[str, ...] = ()
     guards: GuardLimits = field(default_factory=GuardLimits)
 
@@ -66,8 +67,10 @@ class Ticket:
     Attributes:
         restarts: How many lives it had before this one.
         hops: Longest chain of messages; see `Messenger`.
+        post_every_s: How often it ships its telemetry.
     """
 
     restarts: int
     view: View
+    post_every_s: float
     hops: int = 0

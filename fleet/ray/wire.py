@@ -119,6 +119,7 @@ def pack_message(message: Message) -> MessageWire:
         message.awaited,
         message.attempt,
         message.retry_of,
+        message.task_key,
     )
 
 
@@ -147,6 +148,7 @@ def unpack_message(wire: MessageWire) -> Message:
         awaited=wire[15],
         attempt=wire[16],
         retry_of=wire[17],
+        task_key=wire[18],
     )
 
 

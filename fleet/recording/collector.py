@@ -6,9 +6,10 @@ need each other; their windows merge by addition.
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from itertools import islice
+from typing import Any
 
 import numpy as np
 
@@ -28,9 +29,11 @@ _ENDED = (Happening.REPLIED, Happening.FAILED, Happening.TIMED_OUT)
 
 @dataclass(slots=True)
 class Tally:
-    """The sums of one task, as far as telemetry has arrived; None is not measured."""
+    """What was noted in one task beside its messages, as far as telemetry has arrived.
 
-    messages: int = 0
+    None is not measured.
+    """
+
     tool_calls: int = 0
     tool_errors: int = 0
     has_usage: bool = False
@@ -48,7 +51,9 @@ class Collector:
 
     def __init__(self, *, window_s: float = 10.0) -> None:
         self.windows = InteractionWindows(window_s=window_s)
-        self._tallies: OrderedDict[int, Tally] = OrderedDict()
+        # Most tasks have messages only: plain numbers, which the garbage collector need not walk.
+        self._messages: dict[int, int] = {}
+        self._tallies: dict[int, Tally] = {}
         self._lost: dict[str, int] = {}
         self._loops = LoopLedger()
 
@@ -59,15 +64,17 @@ class Collector:
 
     def take(self, delivery: Delivery, *, now_s: float) -> None:
         """Fold one delivery; one that comes a second time changes nothing."""
-        batch = delivery.batch
+        batch = delivery.batch()
         if not self.windows.fold(batch, now_s=now_s):
             return
         self._lost[batch.source] = batch.lost + delivery.lost_notes
         self._loops.take(batch, delivery.notes, now_s=now_s)
         sent = batch.records["task"][batch.records["ev"] == Happening.SENT]
         keys, counts = np.unique(sent, return_counts=True)
+        messages = self._messages
         for key, count in zip(keys.tolist(), counts.tolist(), strict=True):
-            self._tally(key).messages += count
+            messages[key] = messages.get(key, 0) + count
+        _forget(messages)
         if len(delivery.notes):
             self._take_notes(delivery)
         self._take_latencies(batch)
@@ -88,12 +95,11 @@ class Collector:
         return self._loops.breaches(limits)
 
     def _complete(self, record: TaskRecord) -> TaskRecord:
-        tally = self._tallies.get(task_key(record.task))
-        if tally is None:
-            return record
+        key = task_key(record.task)
+        tally = self._tallies.get(key) or Tally()
         return replace(
             record,
-            messages=tally.messages,
+            messages=self._messages.get(key, 0),
             tool_calls=tally.tool_calls,
             tool_errors=tally.tool_errors,
             input_tokens=int(tally.input_tokens) if tally.has_usage else None,
@@ -135,7 +141,7 @@ class Collector:
                 tally.memory_bytes[role] = max(tally.memory_bytes.get(role, 0.0), memory_bytes)
 
     def _take_notes(self, delivery: Delivery) -> None:
-        node = delivery.batch.source.partition("#")[0]
+        node = delivery.source.partition("#")[0]
         per_node = Tally()
         for note in delivery.notes.tolist():
             _, key, _, name, what, ok, _, a, b, c = note
@@ -149,7 +155,7 @@ class Collector:
                     tally.output_tokens += b
                     tally.cost_usd += c
                 elif what == Noted.SCORE:
-                    tally.scores[delivery.batch.kinds.get(name, "")] = a
+                    tally.scores[delivery.kinds.get(name, "")] = a
         self.windows.note_usage(
             node,
             input_tokens=int(per_node.input_tokens),
@@ -163,6 +169,12 @@ class Collector:
         tally = self._tallies.get(key)
         if tally is None:
             tally = self._tallies[key] = Tally()
-            if len(self._tallies) > TASKS_KEPT:
-                self._tallies.popitem(last=False)
+            _forget(self._tallies)
         return tally
+
+
+def _forget(by_task: dict[int, Any]) -> None:
+    """Drop the tasks that were seen first, many at a time, when there are too many."""
+    if len(by_task) > TASKS_KEPT:
+        for key in list(islice(by_task, TASKS_KEPT // 4)):
+            del by_task[key]

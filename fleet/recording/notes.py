@@ -6,12 +6,14 @@ Packed like interaction records, 48 bytes each, so that noting costs no more tha
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from enum import IntEnum
 
 import numpy as np
 import numpy.typing as npt
 
+from rolewise.fleet.recording.rows import Rows, expand
 from rolewise.graphs.interactions import Batch
 
 
@@ -48,17 +50,58 @@ class Delivery:
     """What one replica incarnation ships to one collector at a time.
 
     Attributes:
-        batch: Its interaction records since the last delivery; `batch.nodes` and `batch.kinds`
-            also name what the notes speak of.
+        source: The replica incarnation; with `first_seq` it names the delivery.
+        first_seq: Number of the first record of the delivery before it was split by task.
+        rows: What happened to messages; see `rolewise.fleet.recording.rows`.
+        ways: Table that the rows lead into.
+        offset_ns: What the rows' clock lacks to the time of day.
         notes: Array of `NOTE_DTYPE`.
-        lost_notes: Notes dropped so far because nobody took them.
+        nodes: Interned names of nodes: number -> `role@version`.
+        kinds: Interned names of kinds, codes and tools.
+        lost: Records dropped so far because nobody took them.
+        lost_notes: Notes dropped so far.
         cpu_s_per_message: CPU seconds of the replica's process since its last delivery, for each
             message that it began to handle since; None where it is not measured.
         memory_bytes: Resident memory of the process; None where it is not measured.
     """
 
-    batch: Batch
+    source: str
+    first_seq: int
+    rows: Rows
+    ways: bytes
+    offset_ns: int
     notes: Notes
+    nodes: Mapping[int, str] = field(default_factory=dict)
+    kinds: Mapping[int, str] = field(default_factory=dict)
+    lost: int = 0
     lost_notes: int = 0
     cpu_s_per_message: float | None = None
     memory_bytes: int | None = None
+
+    def batch(self) -> Batch:
+        """Return its interaction records."""
+        return Batch(
+            source=self.source,
+            first_seq=self.first_seq,
+            records=expand(self.rows, self.ways, offset_ns=self.offset_ns),
+            nodes=self.nodes,
+            kinds=self.kinds,
+            lost=self.lost,
+        )
+
+
+def split_by_task(delivery: Delivery, shards: int) -> list[Delivery | None]:
+    """Split a delivery into one for each collector, so that each task has one collector."""
+    if shards == 1:
+        return [delivery]
+    parts: list[Delivery | None] = []
+    row_shard = delivery.rows["task"] % np.uint64(shards)
+    note_shard = delivery.notes["task"] % np.uint64(shards)
+    for shard in range(shards):
+        rows = delivery.rows[row_shard == shard]
+        notes = delivery.notes[note_shard == shard]
+        part = replace(delivery, rows=rows, notes=notes)
+        if shard:  # one tells what was dropped
+            part = replace(part, lost=0, lost_notes=0)
+        parts.append(part if len(rows) or len(notes) else None)
+    return parts
