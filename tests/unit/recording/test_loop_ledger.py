@@ -27,10 +27,13 @@ class Fleet:
         self.ids = 0
         self.collector = Collector()
         self.recorders = {
-            "": Recorder("gateway", "", clock_ns=lambda: int(self.now * 1e9)),
+            "": Recorder(
+                "gateway", "", now=lambda: self.now, clock_ns=lambda: int(self.now * 1e9)
+            ),
             "planner": Recorder(
                 "planner@v1#1.0",
                 "planner@v1",
+                now=lambda: self.now,
                 clock_ns=lambda: int((self.now + self.ahead) * 1e9),
             ),
         }
@@ -45,11 +48,13 @@ class Fleet:
             to=target.role,
             body=None,
             task=task,
+            task_key=task_key(task),
             conversation=task,
             parent=parent,
+            arm=int(arm),
         )
         self.recorders[source.role].happened(
-            happening, message, source, target, digest=digest, arm=arm
+            happening, message, target, self.now, self.now, digest=digest
         )
         self.now += 0.01
 
@@ -102,7 +107,7 @@ def test_marks_and_new_memory_keys_are_progress_old_keys_are_not():
     for number in range(40):
         for fleet, figure in ((marked, 0.0), (fresh, 1.0 + number), (old, 5.0)):
             fleet.call(100 + number, 8)
-            fleet.recorders["planner"].note(Noted.PROGRESS, "t", a=figure)
+            fleet.recorders["planner"].note(Noted.PROGRESS, task_key("t"), a=figure)
 
     assert "stalled" not in marked.flags()
     assert "stalled" not in fresh.flags()
