@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import inf
 from statistics import median
 from typing import Any
 
@@ -99,7 +100,7 @@ class Units:
             "open": [
                 [
                     key,
-                    *(unit.canary, unit.weight, unit.began_s, unit.values),
+                    *(unit.canary, unit.weight, unit.began_s, _spell(unit.values)),
                     *(unit.tasks, unit.failed, unit.name, unit.is_over),
                 ]
                 for key, unit in self._open.items()
@@ -110,6 +111,8 @@ class Units:
     def load(self, data: dict[str, Any]) -> None:
         """Take over what `to_json` returned."""
         self._open = OrderedDict((key, Unit(*fields)) for key, *fields in data["open"])
+        for unit in self._open.values():
+            unit.values = [[inf if one is None else one for one in row] for row in unit.values]
         self._known = set(data["known"])
 
 
@@ -126,3 +129,8 @@ def value_of_unit(kind: Kind, values: list[float], *, is_split: bool) -> Value |
     if is_split:
         return tuple(values)
     return median(values) if kind is Kind.LATENCY else sum(values) / len(values)
+
+
+def _spell(values: list[list[float]]) -> list[list[float | None]]:
+    """Return values as JSON knows them: an endless latency is null."""
+    return [[None if one == inf else one for one in row] for row in values]
