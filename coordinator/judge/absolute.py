@@ -42,20 +42,16 @@ class AbsoluteSeries:
         "_count",
         "_limit",
         "_recent",
-        "_running",
         "_signal",
         "_weight",
         "compares",
-        "settled_after",
     )
 
     def __init__(self, signal: Signal) -> None:
         self.compares = False
-        is_latency = signal.metric == "task.latency"
-        self.settled_after = (signal.limit or 0.0) if is_latency else inf
         self._signal = signal
         self._limit = signal.bad_rate_limit
-        self._bad = self._count = self._running = 0
+        self._bad = self._count = 0
         self._weight = 0.0
         self._recent = Sample()
 
@@ -75,19 +71,21 @@ class AbsoluteSeries:
         self._weight = weight
         return bad
 
+    def settled_after(self, weight: float) -> float:  # noqa: ARG002 (the limit is the same)
+        """See `EarlySeries`."""
+        return (self._signal.limit or 0.0) if self._signal.metric == "task.latency" else inf
+
     def add_running(self, *, canary: bool, weight: float) -> bool:
         """Count a task of the canary that has run for longer than the limit."""
         if canary:
             self._bad += 1
-            self._running += 1
             self._count += 1
             self._weight = weight
         return canary
 
-    def learn(self, value: float, *, canary: bool) -> None:
-        """Take note of how such a task ended."""
+    def learn(self, value: float, *, canary: bool, bad: bool) -> None:  # noqa: ARG002
+        """See `EarlySeries`."""
         if canary:
-            self._running -= 1
             self._recent.add(value)
 
     def levels(self) -> tuple[float, float]:
@@ -111,7 +109,7 @@ class AbsoluteSeries:
                 f"{100 * canary:.1f} % took longer [{100 * bounds[0]:.1f}, {100 * bounds[1]:.1f}],"
                 f" {100 * limit:.3g} % may"
             )
-            seconds = self._recent.quantile(level, endless=self._running)
+            seconds = self._recent.quantile(level) if len(self._recent) else inf
             canary = seconds if isfinite(seconds) else None
             difference = None if canary is None else canary - (self._signal.limit or 0.0)
             interval = None
@@ -140,7 +138,6 @@ class AbsoluteSeries:
         """Return the state."""
         return {
             "bad": self._bad,
-            "running": self._running,
             "count": self._count,
             "weight": self._weight,
             "recent": self._recent.to_json(),
@@ -149,7 +146,6 @@ class AbsoluteSeries:
     def load(self, data: dict[str, Any]) -> None:
         """Take over the state."""
         self._bad, self._count, self._weight = data["bad"], data["count"], data["weight"]
-        self._running = data["running"]
         self._recent.load(data["recent"])
 
 

@@ -93,9 +93,9 @@ class Exceedance:
 
     @property
     def settled_after(self) -> float:
-        """Age in seconds from which on it makes no difference when, or whether, a task ends."""
+        """Age in seconds beyond which it makes no difference when, or if, a task ends."""
         if self.mark is None:
-            return inf
+            return 0.0  # nothing is compared yet
         return self.mark * max(float(SCALES[-1]), self._room, self._slack)
 
     def add(self, value: float, *, canary: bool, weight: float) -> bool:

@@ -99,6 +99,7 @@ class Judge:
         self._count_closed(fresh)
         for track in self._tracks:
             for record, draw in fresh:
+                track.learn(record)
                 if record.number <= track.cursor:
                     continue
                 if draw is not None:
@@ -256,8 +257,6 @@ class Judge:
             if record.outcome is Outcome.RUNNING:
                 return
             self._closed = record.number
-            for track in self._tracks:
-                track.close(record)
             if draw is not None:
                 self._count(canary=draw[0], weight=draw[1])
             elif self._assignment(record) is not None:

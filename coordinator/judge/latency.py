@@ -20,6 +20,7 @@ from rolewise.coordinator.judge.series import Reading, Value
 WHOLE = (0.5, 0.95, 0.99)
 GATES = 2  # of them: the 50th and the 95th have to be shown safe
 SHOWN = 1  # of them: the 95th is what people read
+A_HAIR_MORE = 1.0 + 1e-6  # values are rounded to single precision, and could fall back on a mark
 PARTS = (0.25, 0.25, 0.25, 0.25)
 
 
@@ -55,14 +56,19 @@ class LatencySeries:
         )
         self._ranks = RankBet() if quantile is None else None
         self._samples = (Sample(), Sample())
+        self._running = [0, 0]  # tasks that are late and not in the samples yet
         self._weight = 0.0
         self._tasks = [0, 0]
-        self._running = [0, 0]
 
-    @property
-    def settled_after(self) -> float:
+    def settled_after(self, weight: float) -> float:
         """See `EarlySeries`."""
-        return max(part.settled_after for part in self._parts) if self._ranks is None else inf
+        if not 0.0 < weight < 1.0:
+            return inf
+        self._begin(weight)
+        settled = max(part.settled_after for part in self._parts)
+        if self._ranks is not None:
+            settled = max(settled, self._slack * self._ranks.top)
+        return A_HAIR_MORE * settled
 
     def add(self, *, canary: bool, weight: float, value: Value, failed: bool = False) -> bool:
         """Count a task's seconds; infinite when it never ended."""
@@ -70,21 +76,19 @@ class LatencySeries:
         assert not isinstance(value, tuple)  # noqa: S101 (only message latencies are)
         if not 0.0 < weight < 1.0:
             return False
-        if weight != self._weight or self._shown.mark is None:
-            self._freeze(weight)
+        self._begin(weight)
         value = self._samples[canary].add(value)
         return self._count(value, canary=canary, weight=weight)
 
     def add_running(self, *, canary: bool, weight: float) -> bool:
         """See `EarlySeries`."""
-        if weight != self._weight:
-            self._freeze(weight)
-        self._running[canary] += 1
-        return self._count(inf, canary=canary, weight=weight)
+        is_late = self._count(inf, canary=canary, weight=weight)
+        self._running[canary] += is_late
+        return is_late
 
-    def learn(self, value: float, *, canary: bool) -> None:
+    def learn(self, value: float, *, canary: bool, bad: bool) -> None:
         """See `EarlySeries`."""
-        self._running[canary] -= 1
+        self._running[canary] -= bad
         self._samples[canary].add(value)
 
     def _count(self, value: float, *, canary: bool, weight: float) -> bool:
@@ -109,8 +113,8 @@ class LatencySeries:
         """Return quantiles in seconds; the difference is the canary's relative excess."""
         shown = self._shown
         baseline, canary = (
-            sample.quantile(shown.quantile, endless=running) if len(sample) + running else None
-            for sample, running in zip(self._samples, self._running, strict=True)
+            self._quantile(shown.quantile, canary=arm) if self._tasks[arm] else None
+            for arm in (False, True)
         )
         known = baseline and canary and isfinite(baseline) and isfinite(canary)
         log_harm, log_safe = self.levels()
@@ -150,9 +154,9 @@ class LatencySeries:
             "parts": [part.to_json() for part in self._parts],
             "ranks": None if self._ranks is None else self._ranks.to_json(),
             "samples": [sample.to_json() for sample in self._samples],
+            "running": list(self._running),
             "weight": self._weight,
             "tasks": list(self._tasks),
-            "running": list(self._running),
         }
 
     def load(self, data: dict[str, Any]) -> None:
@@ -163,22 +167,27 @@ class LatencySeries:
             sample.load(stored)
         if self._ranks is not None:
             self._ranks.load(data["ranks"])
+        self._running = list(data["running"])
         self._weight = data["weight"]
         self._tasks = list(data["tasks"])
-        self._running = list(data["running"])
 
     @property
     def _shown(self) -> Exceedance:
         return self._parts[SHOWN if len(self._parts) > 1 else 0]
 
-    def _freeze(self, weight: float) -> None:
-        """Set the marks for the tasks to come, as far as there are enough values."""
-        sample = self._samples[False]
+    def _quantile(self, quantile: float, *, canary: bool) -> float:
+        return self._samples[canary].quantile(quantile, endless=self._running[canary])
+
+    def _begin(self, weight: float) -> None:
+        """Set the marks for the tasks to come: at a new weight, or when there are enough values."""
         changed = weight != self._weight
+        if not changed and self._shown.mark is not None:
+            return
+        sample = self._samples[False]
         self._weight = weight
         for part in self._parts:
             if (changed or part.mark is None) and len(sample) >= least_units(part.quantile):
-                part.set_mark(sample.quantile(part.quantile))
+                part.set_mark(self._quantile(part.quantile, canary=False))
                 if self._ranks is not None and part is self._shown:
                     self._ranks.freeze(sample.ordered(), weight)
 
@@ -188,7 +197,7 @@ class LatencySeries:
         note = shown.note(least=least_units(shown.quantile), present=present)
         if note or len(self._parts) == 1 or not (present and len(self._samples[True])):
             return note
-        ours, theirs = (self._samples[arm].quantile(WHOLE[0]) for arm in (True, False))
+        ours, theirs = (self._quantile(WHOLE[0], canary=arm) for arm in (True, False))
         return f"p50 {_seconds(ours)} against {_seconds(theirs)}"
 
 

@@ -37,7 +37,7 @@ class RankBet:
     __slots__ = ("_last", "_logs", "_ordered", "_table", "_weight", "top")
 
     def __init__(self) -> None:
-        self.top = inf
+        self.top = 0.0
         """Largest finite value that is told apart; all above it are one, endless or not."""
         self._last = 0  # twice the rank of a value above it
         self._ordered: list[float] = []

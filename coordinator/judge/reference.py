@@ -59,12 +59,11 @@ class Sample:
         """Return the smallest value that at least this share of the values does not exceed.
 
         Args:
-            quantile: The share.
-            endless: Values that are not in yet and larger than all that are.
+            quantile: Inside (0, 1).
+            endless: How many more values there are, each as good as infinite.
         """
-        ordered = sorted(self._values)
-        place = max(0, ceil(quantile * (len(ordered) + endless)) - 1)
-        return ordered[place] if place < len(ordered) else inf
+        place = max(0, ceil(quantile * (len(self._values) + endless)) - 1)
+        return sorted(self._values)[place] if place < len(self._values) else inf
 
     def mean(self, cap: float = inf) -> float:
         """Return the mean, larger values counted as `cap`."""

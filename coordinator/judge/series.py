@@ -78,15 +78,24 @@ class Series(Protocol):
 class EarlySeries(Series, Protocol):
     """An engine that need not wait for the end of a task which is late beyond doubt."""
 
-    @property
-    def settled_after(self) -> float:
-        """Age in seconds from which on it makes no difference when, or whether, a task ends."""
+    def settled_after(self, weight: float) -> float:
+        """Return the age in seconds beyond which it makes no difference when, or if, a task ends.
+
+        It is asked for the task that is next in order, drawn with this weight: a new weight may
+        bring new marks, and that task is the first to be held against them.
+        """
         ...
 
     def add_running(self, *, canary: bool, weight: float) -> bool:
         """Count a task of that age which still runs, as `add` will not be called for it."""
         ...
 
-    def learn(self, value: float, *, canary: bool) -> None:
-        """Take note of how such a task ended: for marks and pages, not for the evidence."""
+    def learn(self, value: float, *, canary: bool, bad: bool) -> None:
+        """Take note of how such a task ended: for marks and pages, not for the evidence.
+
+        Args:
+            value: Its outcome.
+            canary: Its arm.
+            bad: What `add_running` said of it.
+        """
         ...

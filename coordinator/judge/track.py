@@ -38,7 +38,8 @@ class Track:
         self.left_out: Counter[str] = Counter()
         self.cursor = 0
         """Number of the last task that was taken in or passed over."""
-        self._owed: dict[int, bool] = {}
+        self._owed: dict[int, tuple[bool, bool]] = {}
+        """Tasks that were taken in while they ran: whether canary, whether a bad one."""
         self._role = role
         self._endless = failure_is_endless
 
@@ -63,13 +64,14 @@ class Track:
             self.examples[canary].append(record.task)
         return True
 
-    def close(self, record: TaskRecord) -> None:
-        """Learn how a task ended that was taken in while it ran."""
-        canary = self._owed.pop(record.number, None)
-        if canary is not None and isinstance(self.series, EarlySeries):
-            value = self.outcome(record)
-            if isinstance(value, float):
-                self.series.learn(value, canary=canary)
+    def learn(self, record: TaskRecord) -> None:
+        """Take note of how a task has ended, if it was taken in while it ran."""
+        if record.number not in self._owed or record.outcome is Outcome.RUNNING:
+            return
+        canary, bad = self._owed.pop(record.number)
+        value = self.outcome(record)
+        if isinstance(self.series, EarlySeries) and isinstance(value, float):
+            self.series.learn(value, canary=canary, bad=bad)
 
     def _take_running(
         self, record: TaskRecord, *, canary: bool, weight: float, now_s: float
@@ -80,10 +82,11 @@ class Track:
             return False  # it has ended, and waits for a score or for its last telemetry
         if not isinstance(series, EarlySeries):
             return False
-        if not 0.0 < weight < 1.0 or age < series.settled_after:
+        if not age > series.settled_after(weight):
             return False
-        self._owed[record.number] = canary
-        if series.add_running(canary=canary, weight=weight):
+        bad = series.add_running(canary=canary, weight=weight)
+        self._owed[record.number] = canary, bad
+        if bad:
             self.examples[canary].append(record.task)
         return True
 
@@ -104,7 +107,7 @@ class Track:
             "examples": [list(self.examples[arm]) for arm in (False, True)],
             "left_out": dict(sorted(self.left_out.items())),
             "cursor": self.cursor,
-            "owed": [[number, canary] for number, canary in self._owed.items()],
+            "owed": [[number, *how] for number, how in self._owed.items()],
         }
 
     def load(self, data: dict[str, Any]) -> None:
@@ -114,7 +117,7 @@ class Track:
             self.examples[bool(arm)].extend(names)
         self.left_out = Counter(data["left_out"])
         self.cursor = data["cursor"]
-        self._owed = dict(data["owed"])
+        self._owed = {number: (canary, bad) for number, canary, bad in data["owed"]}
 
 
 def identity(signal: Signal) -> list[Any]:
