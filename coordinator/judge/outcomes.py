@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import hashlib
 from enum import Enum
-from math import inf, isnan
+from math import inf, isfinite, isnan
 
 from rolewise.coordinator.judge.analysis import Signal
 from rolewise.coordinator.judge.series import Value
@@ -92,7 +92,8 @@ def _telemetry(signal: Signal, record: TaskRecord, role: str) -> Value | Missing
         case _:
             amount = record.memory_bytes.get(role)
     if amount is not None:
-        return float(amount)
+        # What agents note may be anything; one value that is no amount would spoil all evidence.
+        return max(0.0, float(amount)) if isfinite(amount) else Missing.UNMEASURED
     # A task that failed before it spent anything has spent nothing; see `means` for what follows.
     return 0.0 if record.outcome is not Outcome.COMPLETED else Missing.UNMEASURED
 

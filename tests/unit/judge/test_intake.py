@@ -238,3 +238,16 @@ def test_a_hang_is_found_long_before_its_deadline():
     verdict = judge.verdict()
     assert verdict.reason.startswith("harm: latency ")
     assert verdict.watermark < 100
+
+
+@pytest.mark.parametrize("cost", [float("nan"), float("inf"), -3.0])
+def test_an_amount_that_is_none_spoils_nothing(cost):
+    costs = [one for one in SIGNALS if one.metric == "task.cost"]
+    judge = a_judge(Analysis(signals=tuple(costs)))
+    tasks = [a_record(n, canary=n % 2 == 0) for n in range(1, 400)]
+    judge.feed([replace(one, cost_usd=0.3) for one in tasks[:200]])
+    judge.feed([replace(one, cost_usd=cost) for one in tasks[200:210]])
+    judge.feed([replace(one, cost_usd=0.3) for one in tasks[210:]])
+    for one in judge.verdict().signals:
+        assert one.e_safe > 1.0
+        assert dict(one.left_out) == ({} if cost < 0.0 else {"not measured": 10})
