@@ -35,7 +35,7 @@ def evidence_of(track: Track, *, harm_at: float, safe_at: float, spent: bool) ->
         safe_at=safe_at,
         spent=spent,
     )
-    if ruling is Ruling.SAFE and _is_drifting(signal, difference):
+    if ruling is Ruling.SAFE and _is_drifting(signal, canary, baseline, difference):
         ruling = Ruling.UNSURE if spent else Ruling.CONTINUE
     more = track.series.tasks_to_safe(log(safe_at))
     return SignalEvidence(
@@ -102,18 +102,19 @@ def _as_read(
     return baseline, canary, difference, interval
 
 
-def _is_drifting(signal: Signal, difference: float | None) -> bool:
+def _is_drifting(
+    signal: Signal, canary: float | None, baseline: float | None, difference: float | None
+) -> bool:
     """Say whether the arms' own quantiles contradict evidence that a frozen mark gave.
 
     A mark that was set before the baseline became slower says little about it now: while the
-    canary's newest quantile is over the limit, nobody should read "safe" beside it.
+    canary's newest quantile is over the limit, or endless, nobody should read "safe" beside it.
     """
-    return (
-        signal.kind is Kind.LATENCY
-        and signal.compare == "baseline"
-        and difference is not None
-        and difference > signal.tolerate
-    )
+    if signal.kind is not Kind.LATENCY or signal.compare != "baseline":
+        return False
+    if difference is None:
+        return canary is None and baseline is not None
+    return difference > signal.tolerate
 
 
 def _is_contradicted(signal: Signal, reading: Reading) -> bool:

@@ -295,6 +295,24 @@ def test_nothing_is_safe_while_the_canary_is_seen_to_be_over_the_limit():
     assert Ruling.SAFE not in rulings
 
 
+def test_nothing_is_safe_while_the_canary_is_seen_never_to_end():
+    """Equal for long enough to be shown safe; then a third of the canary's tasks time out."""
+    patient = Signal(
+        name="p95", metric="task.latency", tolerate=0.25, quantile=0.95, harm_margin=99.0
+    )
+    analysis = Analysis(signals=(patient,), alpha=1e-12)
+    judge = a_judge(some_records(12_000, completes=(1.0, 1.0)), analysis)
+    assert judge.verdict().ruling is Ruling.SAFE
+    for number in range(12_001, 12_361):
+        canary, hangs = number % 2 == 0, number % 6 == 0
+        outcome = Outcome.TIMED_OUT if hangs else Outcome.COMPLETED
+        judge.feed([a_record(number, canary=canary, outcome=outcome)])
+    shown = judge.verdict().signals[0]
+    assert (shown.canary, shown.difference) == (None, None)
+    assert shown.e_safe >= shown.safe_at
+    assert shown.ruling is Ruling.CONTINUE
+
+
 def test_nobody_is_promoted_who_is_seen_over_an_optional_limit():
     optional = Signal(
         name="p50",
