@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from rolewise.coordinator.rollout.events import StageStarted, TableChanged
+from rolewise.coordinator.judge.verdict import Ruling
+from rolewise.coordinator.plan.plan import Analyse
+from rolewise.coordinator.rollout.events import (
+    StageStarted,
+    StepStarted,
+    TableChanged,
+    VerdictGiven,
+    WeightSet,
+)
 from rolewise.coordinator.rollout.state import Phase
 from tests.scenario.stage import Stage, config, given
 
@@ -12,8 +20,9 @@ CASES = [
     ("supply-chain", "v2", Phase.COMPLETED, ""),
     ("supply-chain", "v3-deadlock", Phase.ROLLED_BACK, "supplier@v3-deadlock hold each other up"),
     ("supply-chain", "v3-wrong", Phase.ROLLED_BACK, "harm: completion"),
-    ("supply-chain", "v3-loop", Phase.ROLLED_BACK, "harm: latency-ceiling never ended"),
+    ("supply-chain", "v3-loop", Phase.ROLLED_BACK, "harm: "),
     ("supply-chain", "v3-slow", Phase.ROLLED_BACK, "harm: latency"),
+    ("supply-chain", "v3-costly", Phase.ROLLED_BACK, "harm: tokens"),
     ("replay-retail", "preconditions", Phase.COMPLETED, ""),
     ("replay-retail", "assertions", Phase.ROLLED_BACK, "harm: completion"),
 ]
@@ -35,6 +44,34 @@ def test_release(fleet: str, to: str, phase: Phase, reason: str) -> None:
         assert counts.submitted == counts.completed + counts.failed + counts.timed_out > 0
 
     given(config(fleet), story)
+
+
+def test_a_good_release_goes_up_step_by_step_and_through_every_gate() -> None:
+    async def story(stage: Stage) -> None:
+        rollout = await stage.start("v2")
+        state = await stage.ends(rollout)
+        assert state.phase is Phase.COMPLETED, state.reason
+        events = await stage.events(rollout)
+        for number, planned in enumerate(state.plan.stages):
+            weights = [
+                e.to_weight for e in events if isinstance(e, WeightSet) and e.role == planned.role
+            ]
+            assert weights == [1.0, 5.0, 25.0, 50.0, 100.0]
+            analyses = [n for n, step in enumerate(planned.steps) if isinstance(step, Analyse)]
+            begun = [e.step for e in events if isinstance(e, StepStarted) and e.stage == number]
+            assert len(analyses) == 2
+            assert begun == list(range(len(planned.steps)))
+        safe = [
+            e.verdict
+            for e in events
+            if isinstance(e, VerdictGiven) and e.verdict.ruling is Ruling.SAFE
+        ]
+        required = {"completion", "tool-errors", "tokens", "saving"}
+        for verdict in safe:
+            shown = {s.name for s in verdict.signals if s.ruling is Ruling.SAFE}
+            assert required <= shown
+
+    given(config("supply-chain"), story)
 
 
 def test_roles_go_least_critical_first_and_the_orchestrator_last() -> None:

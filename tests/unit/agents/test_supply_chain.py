@@ -125,9 +125,9 @@ async def test_flood_sends_ten_times_the_messages_and_nothing_else_changes(v1: M
     assert flood.completed == calm.completed
 
 
-async def test_slow_takes_three_to_four_times_as_long(v1: Measured) -> None:
+async def test_slow_takes_five_to_seven_times_as_long(v1: Measured) -> None:
     slow = await measure(a_fleet("v3-slow"), 500)
-    assert 3 <= (slow.seconds / 500) / (v1.seconds / ORDERS) <= 4.5
+    assert 5 <= (slow.seconds / 500) / (v1.seconds / ORDERS) <= 7
 
 
 async def test_costly_uses_three_times_the_tokens(v1: Measured) -> None:

@@ -152,7 +152,8 @@ def test_a_plan_of_a_file_shows_order_reasons_and_steps(shell: Shell):
     lines = said.out.splitlines()
     assert lines[0] == "supply-chain: to v2, 3 stages, least critical first"
     assert lines[1].startswith("  1 pricing       v1 → v2   ")
-    assert lines[2].strip().startswith("10 % · wait 3 s · 50 % · judge (full)")
+    steps = "1 % · wait 1 s · 5 % · wait 2 s · 25 % · judge (gate) · 50 % · judge (full)"
+    assert lines[2].strip().startswith(steps)
     assert "entry role, so it comes last" in lines[5]
     told = PlanView.model_validate_json(shell("plan", SUPPLY_CHAIN, "--to", "v2", "--json").out)
     assert [stage.role for stage in told.stages] == ["pricing", "negotiator", "orchestrator"]

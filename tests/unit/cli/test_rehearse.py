@@ -80,7 +80,7 @@ def test_the_limit_ends_it_with_3(shell: Shell):
 
 def test_a_step_that_waits_for_a_person_ends_it_with_3(shell: Shell, tmp_path: Path):
     file = tmp_path / "fleet.yaml"
-    file.write_text(SUPPLY_CHAIN.read_text().replace("{pause: {duration: 3s}}", "{pause: {}}"))
+    file.write_text(SUPPLY_CHAIN.read_text().replace("{pause: {duration: 1s}}", "{pause: {}}"))
     said = shell("rehearse", str(file), "--to", "v2")
     assert said.code == 3
     assert "❚❚ supply-chain-1 paused at " in said.out
