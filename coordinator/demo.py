@@ -64,6 +64,18 @@ ACTS: tuple[Act, ...] = (
         about="a negotiator that accepts what the order forbids",
     ),
     Act(
+        fleet=SUPPLY,
+        to="v3-slow",
+        wanted=Phase.ROLLED_BACK,
+        about="a negotiator that thinks twenty times as long",
+    ),
+    Act(
+        fleet=SUPPLY,
+        to="v3-costly",
+        wanted=Phase.ROLLED_BACK,
+        about="a negotiator that fills its orders, for three times the tokens",
+    ),
+    Act(
         fleet=DESK,
         to="assertions",
         wanted=Phase.ROLLED_BACK,
