@@ -16,6 +16,19 @@ _TERMINAL = ("replied", "failed", "timed_out", "cancelled")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Failures:
+    """Tasks in which a role finally failed or timed out, and how many of them failed for it.
+
+    Attributes:
+        injected: They were caused on purpose, by killing the role in a rehearsal.
+    """
+
+    tasks: int = 0
+    lost: int = 0
+    injected: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RoleFigures:
     """What is known of one role.
 
@@ -24,22 +37,38 @@ class RoleFigures:
         propagation: Share of those that are lost if the role is.
         span: Share of a task's other roles that work below it while it waits.
         initiated: Its share of all messages that roles send.
-        callees: Roles that it calls.
+        sent: Role that it calls -> how many messages; 1 for a declared call.
         callers: Roles that call it.
+        waits_for: Roles of whose replies it waits.
+        waited_by: Roles that wait for its reply.
         only_way_to: Roles that no task reaches but through it.
         tasks: How many tasks this rests on; 0 for declared calls.
         exact: Taken from whole tasks; else the shares are upper bounds.
+        failures: What was seen of its failures.
     """
 
     use: float
     propagation: float
     span: float
     initiated: float
-    callees: tuple[str, ...] = ()
+    sent: Mapping[str, float] = field(default_factory=dict)
     callers: tuple[str, ...] = ()
+    waits_for: tuple[str, ...] = ()
+    waited_by: tuple[str, ...] = ()
     only_way_to: tuple[str, ...] = ()
     tasks: int = 0
     exact: bool = False
+    failures: Failures = field(default_factory=Failures)
+
+    @property
+    def callees(self) -> tuple[str, ...]:
+        """Roles that it calls, in order."""
+        return tuple(sorted(self.sent))
+
+    @property
+    def tasks_with_it(self) -> float:
+        """In how many of the tasks the role took part."""
+        return self.use * self.tasks
 
     @property
     def blast(self) -> float:
@@ -127,6 +156,7 @@ def _figures(
     use = _uses(onward, share)
     roles = sorted(role for role in dominators if role != _OUTSIDE)
     sent = sum(n for (src, _), n in calls.messages.items() if src != _OUTSIDE)
+    waits = [(src, dst) for src, dst in graph.edges if src != dst and calls.awaited[src, dst] > 0]
     figures = {}
     for role in roles:
         into = [edge for edge in onward.in_edges(role) if calls.messages[edge] > 0]
@@ -137,8 +167,10 @@ def _figures(
             propagation=sum(calls.awaited[edge] for edge in into) / arrived,
             span=len(below) / max(len(roles) - 1, 1),
             initiated=sum(calls.messages[edge] for edge in graph.out_edges(role)) / max(sent, 1),
-            callees=tuple(sorted(set(graph.successors(role)) - {role})),
+            sent={dst: calls.messages[role, dst] for dst in graph.successors(role) if dst != role},
             callers=tuple(sorted(set(graph.predecessors(role)) - {role, _OUTSIDE})),
+            waits_for=tuple(sorted(dst for src, dst in waits if src == role)),
+            waited_by=tuple(sorted(src for src, dst in waits if dst == role and src != _OUTSIDE)),
             only_way_to=tuple(other for other in roles if role in dominators[other]),
             tasks=tasks,
         )

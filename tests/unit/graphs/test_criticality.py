@@ -18,7 +18,7 @@ DECLARED = {
 }
 
 
-def role_graph(*edges: tuple, tasks: int = 100) -> nx.MultiDiGraph:
+def role_graph(*edges: tuple, tasks: int = 1000) -> nx.MultiDiGraph:
     """Build a role view; an edge is (src, dst, sent, replied)."""
     graph = nx.MultiDiGraph()
     for src, dst, sent, replied in (("", "orchestrator", tasks, tasks), *edges):
@@ -29,17 +29,30 @@ def role_graph(*edges: tuple, tasks: int = 100) -> nx.MultiDiGraph:
 
 
 OBSERVED = (
-    ("orchestrator", "robot", 90, 90),
-    ("orchestrator", "negotiator", 30, 30),
-    ("orchestrator", "carrier", 95, 95),
-    ("negotiator", "pricing", 30, 30),
-    ("negotiator", "supplier", 240, 240),  # eight rounds of bargaining in each task
+    ("orchestrator", "robot", 900, 900),
+    ("orchestrator", "negotiator", 300, 300),
+    ("orchestrator", "carrier", 950, 950),
+    ("negotiator", "pricing", 300, 300),
+    ("negotiator", "supplier", 2400, 2400),  # eight rounds of bargaining in each task
 )
 
 
-def order(*, entry=("orchestrator",), configured=None, declared=DECLARED, graph=None, roles=ROLES):
+def order(
+    *,
+    entry=("orchestrator",),
+    configured=None,
+    declared=DECLARED,
+    before=None,
+    graph=None,
+    roles=ROLES,
+):
     return order_roles(
-        roles=roles, entry=entry, configured=configured or {}, declared=declared, graph=graph
+        roles=roles,
+        entry=entry,
+        configured=configured or {},
+        declared=declared,
+        before=before,
+        graph=graph,
     )
 
 
@@ -55,8 +68,8 @@ def test_by_declared_calls_leaves_come_first_and_the_entry_last():
     assert [place.place for place in places] == [1, 2, 3, 4, 5, 6]
     assert {place.source for place in places} == {"declared"}
     assert places[4].reason == (
-        "by declared calls: in about 33% of tasks; called by orchestrator; "
-        "calls pricing, supplier; the only way to pricing, supplier"
+        "by declared calls: used in about 33% of tasks; waits for pricing, supplier; "
+        "is waited for by orchestrator; the only way to pricing, supplier"
     )
 
 
@@ -67,8 +80,8 @@ def test_by_observed_traffic_rare_work_comes_first():
     ]  # fmt: skip
     assert {place.source for place in places} == {"observed"}
     assert places[1].reason == (
-        "in up to 30% of 100 tasks; up to 30% of all tasks would be lost without it; "
-        "called by negotiator"
+        "used in up to 30% of 1000 tasks; up to 30% of all tasks would be lost without it; "
+        "is waited for by negotiator"
     )
 
 
@@ -77,14 +90,14 @@ def test_many_messages_in_few_tasks_are_few_tasks():
 
 
 def test_what_nobody_waits_for_loses_no_task():
-    figures = figures_from_graph(role_graph(*OBSERVED, ("orchestrator", "audit", 100, 0)))
+    figures = figures_from_graph(role_graph(*OBSERVED, ("orchestrator", "audit", 1000, 0)))
     assert (figures["audit"].use, figures["audit"].blast) == (1.0, 0.0)
-    graph = role_graph(*OBSERVED, ("orchestrator", "audit", 100, 0))
+    graph = role_graph(*OBSERVED, ("orchestrator", "audit", 1000, 0))
     assert names(order(graph=graph, roles=(*ROLES, "audit")))[0] == "audit"
 
 
 def test_a_question_back_does_not_count_as_new_work():
-    back = ("supplier", "negotiator", 240, 240)
+    back = ("supplier", "negotiator", 2400, 2400)
     plain = figures_from_graph(role_graph(*OBSERVED))
     asked_back = figures_from_graph(role_graph(*OBSERVED, back))
     assert asked_back["negotiator"].use == plain["negotiator"].use
@@ -104,7 +117,21 @@ def test_an_orchestrator_that_is_not_the_entry_comes_right_before_it():
 @pytest.mark.parametrize("tasks", [0, 49])
 def test_too_few_tasks_leave_the_declared_order(tasks):
     places = order(graph=role_graph(*OBSERVED, tasks=tasks))
-    assert places == order()
+    assert names(places) == names(order())
+    assert {place.source for place in places} == {"declared"}
+
+
+def test_a_role_seldom_seen_keeps_its_declared_place_and_says_so():
+    places = order(graph=role_graph(*OBSERVED[:1], ("orchestrator", "negotiator", 49, 49)))
+    place = next(place for place in places if place.role == "negotiator")
+    assert place.source == "declared"
+    assert "few observations: 49 tasks with it" in place.reason
+    undeclared = order(
+        graph=role_graph(("orchestrator", "negotiator", 49, 49)), declared={}, roles=ROLES[:3]
+    )
+    assert next(p for p in undeclared if p.role == "negotiator").reason.startswith(
+        "used in up to 5% of 1000 tasks"
+    )
 
 
 def test_a_role_never_seen_keeps_its_declared_figures():
@@ -139,14 +166,51 @@ class TestConfigured:
         place = order(configured={"carrier": 7})[0]
         assert (place.source, place.criticality) == ("configured", 0.07)
         assert place.reason == (
-            "criticality 7 as configured; computed: by declared calls: in about 33% of tasks; "
-            "called by orchestrator"
+            "criticality 7 as configured; computed 0.33: by declared calls: used in about 33% of "
+            "tasks; is waited for by orchestrator"
         )
 
     @pytest.mark.parametrize("value", [-1, 101])
     def test_it_is_between_0_and_100(self, value):
         with pytest.raises(ValueError, match=f"criticality of robot is {value}"):
             order(configured={"robot": value})
+
+    def test_before_beats_every_level(self):
+        before = {"orchestrator": ["carrier"], "robot": ["pricing"]}
+        places = order(before=before, configured={"robot": 100})
+        got = names(places)
+        assert got.index("orchestrator") < got.index("carrier")
+        assert got.index("robot") < got.index("pricing")
+        reason = next(place.reason for place in places if place.role == "orchestrator")
+        assert reason.startswith("before carrier as configured; by declared calls")
+
+    def test_the_others_keep_their_places(self):
+        plain = names(order())
+        moved = names(order(before={"robot": ["supplier"]}))
+        assert [role for role in moved if role != "robot"] == [r for r in plain if r != "robot"]
+        assert moved.index("robot") == plain.index("supplier")
+
+    def test_a_circle_of_before_is_refused_with_its_roles(self):
+        with pytest.raises(ValueError, match=r"before goes in a circle: (\w+ → )+\w+") as refused:
+            order(before={"robot": ["carrier"], "carrier": ["pricing"], "pricing": ["robot"]})
+        told = str(refused.value).removeprefix("before goes in a circle: ").split(" → ")
+        assert told[0] == told[-1]
+        assert set(told) == {"robot", "carrier", "pricing"}
+
+    @given(
+        st.dictionaries(st.sampled_from(ROLES), st.integers(0, 100)),
+        st.permutations(ROLES),
+        st.sets(st.tuples(st.integers(0, 5), st.integers(0, 5)), max_size=6),
+    )
+    def test_before_always_wins(self, configured, line, pairs):
+        before = {}
+        for first, second in pairs:
+            if first < second:
+                before.setdefault(line[first], []).append(line[second])
+        got = names(order(configured=configured, before=before, graph=role_graph(*OBSERVED)))
+        assert sorted(got) == sorted(ROLES)
+        for role, later in before.items():
+            assert all(got.index(role) < got.index(other) for other in later)
 
     @given(st.dictionaries(st.sampled_from(ROLES), st.integers(0, 100), min_size=6))
     def test_all_configured_is_all_that_counts(self, configured):
@@ -183,7 +247,7 @@ def test_it_reads_the_role_view_of_folded_records():
         ]
 
     windows = InteractionWindows()
-    records = [*ask("", "negotiator@v1") * 60, *ask("negotiator@v1", "supplier@v1") * 30]
+    records = [*ask("", "negotiator@v1") * 120, *ask("negotiator@v1", "supplier@v1") * 60]
     windows.fold(batch_of(*records), now_s=0)
     places = order_roles(
         roles=["negotiator", "supplier"],
@@ -196,3 +260,34 @@ def test_it_reads_the_role_view_of_folded_records():
         ("supplier", 0.5),
         ("negotiator", 1.0),
     ]
+
+
+class TestTies:
+    """Equal criticality: callees first; then by betweenness, messages sent, name."""
+
+    def test_a_caller_comes_after_its_equal_callee(self):
+        chain = (("orchestrator", "robot", 600, 600), ("robot", "arm", 600, 600))
+        roles = ("orchestrator", "robot", "arm")
+        places = order(graph=role_graph(*chain), declared={}, roles=roles)
+        robot, arm = places[1], places[0]
+        assert (robot.role, arm.role) == ("robot", "arm")
+
+    def test_busy_relays_come_later(self):
+        edges = (
+            ("orchestrator", "robot", 600, 0),
+            ("orchestrator", "arm", 600, 0),
+            ("robot", "log", 5, 0),
+        )
+        roles = ("orchestrator", "arm", "robot", "log")
+        got = names(order(graph=role_graph(*edges), declared={}, roles=roles))
+        assert got.index("arm") < got.index("robot")
+
+    def test_roles_that_talk_both_ways_go_by_blast_radius_and_say_so(self):
+        both = (
+            ("orchestrator", "robot", 600, 600),
+            ("robot", "arm", 600, 600),
+            ("arm", "robot", 600, 600),
+        )
+        places = order(graph=role_graph(*both), declared={}, roles=("orchestrator", "robot", "arm"))
+        arm = next(place for place in places if place.role == "arm")
+        assert "robot and it talk both ways: order between them is by blast radius" in arm.reason

@@ -5,7 +5,13 @@ from itertools import permutations
 import pytest
 
 from rolewise.graphs.criticality import Tier, order_roles
-from rolewise.graphs.task_trees import Call, Failures, Invocation, criticality_of_tasks
+from rolewise.graphs.role_figures import Failures
+from rolewise.graphs.task_trees import (
+    Call,
+    Invocation,
+    criticality_of_tasks,
+    resample_criticality,
+)
 
 
 def inv(role, *calls):
@@ -147,17 +153,74 @@ def test_words():
         (
             Tier.MEMBER,
             (
-                "in 85% of 100 tasks; 32% of all tasks would be lost without it; "
-                "called by planner, warehouse"
+                "used in 85% of 100 tasks; 32% of all tasks would be lost without it "
+                "(10 of 40 observed failures took the task with them); "
+                "is waited for by warehouse"
             ),
         ),
         (
             Tier.ENTRY,
             (
-                "in 100% of 100 tasks; 100% of all tasks would be lost without it; "
-                "calls carrier, negotiator, robot, warehouse; "
+                "used in 100% of 100 tasks; 100% of all tasks would be lost without it; "
+                "waits for carrier, negotiator, warehouse; tells robot; "
                 "the only way to carrier, negotiator, robot, supplier, warehouse; "
                 "entry role, so it comes last"
             ),
         ),
     ]
+
+
+class TestCertainty:
+    """How sure the order of neighbours is, by tasks drawn anew."""
+
+    def places(self, tasks, failures, entry):
+        return order_roles(
+            roles=tuple(criticality_of_tasks(tasks, failures)),
+            entry={entry},
+            configured={},
+            declared={},
+            from_tasks=criticality_of_tasks(tasks, failures),
+            resamples=resample_criticality(tasks, failures, seed=1),
+        )
+
+    def test_neighbours_that_few_tasks_tell_apart_are_a_toss_up(self):
+        tasks = {inv("p", ask(inv("a"))): 31, inv("p", ask(inv("b"))): 30, inv("p"): 39}
+        first, second, last = self.places(tasks, {}, "p")
+        assert (first.role, second.role, last.role) == ("b", "a", "p")
+        assert first.sure is not None
+        assert 0.3 < first.sure < 0.8
+        assert first.reason.endswith(f"order of b and a is a toss-up ({first.sure:.0%})")
+        assert second.sure == 1.0, "the entry role is last whatever is drawn"
+        assert "toss-up" not in second.reason
+        assert last.sure is None
+
+    def test_those_that_many_tasks_tell_apart_are_not(self):
+        tasks = {inv("p", ask(inv("a"))): 900, inv("p", ask(inv("b"))): 300}
+        assert [place.sure for place in self.places(tasks, {}, "p")] == [1.0, 1.0, None]
+
+    def test_failures_are_drawn_along(self):
+        tasks = {inv("p", ask(inv("a"))): 500, inv("p", ask(inv("b"))): 500}
+        few = {"a": Failures(tasks=20, lost=10), "b": Failures(tasks=20, lost=9)}
+        many = {role: Failures(tasks=500, lost=lost) for role, lost in (("a", 400), ("b", 100))}
+        assert self.places(tasks, few, "p")[0].sure < 0.8
+        assert self.places(tasks, many, "p")[0].sure > 0.95
+
+    def test_what_was_caused_on_purpose_is_as_often_as_it_was(self):
+        failures = {"a": Failures(tasks=50, lost=50, injected=True)}
+        tasks = {inv("p", ask(inv("a"))): 100}
+        for figures in resample_criticality(tasks, failures, seed=2, times=20):
+            assert figures["a"].failures == failures["a"]
+        (place, _) = self.places(tasks, failures, "p")
+        assert "50 of 50 injected failures took the task with them" in place.reason
+
+    def test_the_worked_fleet_is_surer_with_more_tasks(self):
+        sure = self.places(SUPPLY_CHAIN, SUPPLY_FAILURES, "planner")
+        assert [place.role for place in sure][-2:] == ["warehouse", "planner"]
+        assert sure[-2].sure == 1.0
+        more = {tree: 20 * count for tree, count in SUPPLY_CHAIN.items()}
+        failures = {
+            role: Failures(tasks=20 * seen.tasks, lost=20 * seen.lost)
+            for role, seen in SUPPLY_FAILURES.items()
+        }
+        surer = self.places(more, failures, "planner")
+        assert all((a.sure or 0) <= (b.sure or 0) + 0.1 for a, b in zip(sure, surer, strict=True))
