@@ -22,6 +22,7 @@ def place_roles(spec: FleetSpec, graph: nx.MultiDiGraph | None = None) -> tuple[
         entry=spec.entry,
         configured={role: block.criticality for role, block in spec.roles.items()},
         declared={role: block.calls for role, block in spec.roles.items()},
+        before={role: block.before for role, block in spec.roles.items()},
         graph=graph,
     )
 

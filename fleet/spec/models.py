@@ -120,6 +120,10 @@ class RoleSpec(SettingsSpec):
     calls: Listed[Name] = Field(
         default=(), description="Roles that it asks: used for the order while there is no traffic."
     )
+    before: Listed[Name] = Field(
+        default=(),
+        description="Roles that it is upgraded before, whatever their criticality.",
+    )
     idempotent: Flag = Field(
         default=False,
         description="A request that was cancelled may be sent again to another replica.",

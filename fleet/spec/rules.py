@@ -15,6 +15,7 @@ from rolewise.fleet.spec.plain import Finding, as_list, as_map, as_maps
 from rolewise.fleet.spec.problems import NO_VALUE, Path, did_you_mean
 from rolewise.fleet.spec.settings import BUILT_IN_TEMPLATES
 from rolewise.fleet.spec.signal_rules import check_template
+from rolewise.graphs.circles import find_circle
 
 _MOVING_MODEL = re.compile(r"(^|[-:@/_.])latest$", re.IGNORECASE)
 _FULL_WEIGHT = 100
@@ -26,6 +27,7 @@ def check_rules(data: Mapping[str, Any]) -> Iterator[Finding]:
     yield from _check_names(("entry",), data.get("entry"), roles, "role")
     for role, block in as_maps(roles):
         yield from _check_role(role, block, roles, as_list(data.get("entry")))
+    yield from _check_before(roles)
     yield from _check_releases(data, roles)
     for role in as_map(data.get("stages")):
         if role not in roles:
@@ -46,6 +48,7 @@ def _check_role(
 ) -> Iterator[Finding]:
     path: Path = ("roles", role)
     yield from _check_names((*path, "calls"), block.get("calls"), roles, "role")
+    yield from _check_names((*path, "before"), block.get("before"), roles, "role")
     if block.get("timeout") is not None and role not in entry:
         yield (*path, "timeout"), block["timeout"], "only tasks have it: want it at an entry role"
     if block.get("versions") == {}:
@@ -63,6 +66,17 @@ def _check_edges(path: Path, edges: Any, roles: Mapping[str, Any]) -> Iterator[F
             if role not in roles and role != "*":
                 words = did_you_mean(role, list(roles))
                 yield (*path, index), text, f"no such role as {role}: {words}"
+
+
+def _check_before(roles: Mapping[str, Any]) -> Iterator[Finding]:
+    before = {
+        role: [later for later in as_list(block.get("before")) if isinstance(later, str)]
+        for role, block in as_maps(roles)
+    }
+    circle = find_circle(before)
+    if circle:
+        words = f"goes in a circle: {' → '.join((*circle, circle[0]))}: want one of them left out"
+        yield ("roles", circle[0], "before"), NO_VALUE, words
 
 
 def _check_version(path: Path, fields: Mapping[str, Any]) -> Iterator[Finding]:

@@ -69,6 +69,15 @@ def test_only_roles_that_change_have_a_stage_in_the_order_of_places(
     assert built.to_release == RUNNING | target
 
 
+def test_before_in_the_file_beats_the_computed_order() -> None:
+    plain = [place.role for place in place_roles(all_v2())]
+    assert plain == ["pricing", "negotiator", "orchestrator"]
+    spec = all_v2(roles={"orchestrator": {"before": ["pricing"]}})
+    places = place_roles(spec)
+    assert [place.role for place in places] == ["orchestrator", "pricing", "negotiator"]
+    assert places[0].reason.startswith("before pricing as configured; ")
+
+
 def test_a_stage_has_the_file_s_steps_replicas_and_analysis() -> None:
     spec = all_v2(
         roles={"pricing": {"replicas": 3, "drain": "7s"}},

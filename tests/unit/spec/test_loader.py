@@ -97,6 +97,19 @@ def test_a_right_file_is_read_and_survives_json() -> None:
         ),
         (
             "calls: [supplier]",
+            "before: [§suplier]",
+            'roles.negotiator.before[0] = "suplier": no such role: did you mean supplier?',
+        ),
+        (
+            "calls: [negotiator]",
+            "§before: [orchestrator]",
+            (
+                "roles.orchestrator.before: goes in a circle: orchestrator → orchestrator: "
+                "want one of them left out"
+            ),
+        ),
+        (
+            "calls: [supplier]",
             "calls: §supplier",
             'roles.negotiator.calls = "supplier": want a list',
         ),
