@@ -127,12 +127,13 @@ def analyse_waits(
     if latest is None:
         return WaitAnalysis(confirmed=False, hard=Stuck(), soft=Stuck())
     earlier = first if second is not None else None
+    confirmed = earlier is not None
+    graph = build_wait_for(earlier, latest)
+    if not reduce(graph.need, graph.src, graph.dst).any():
+        return WaitAnalysis(confirmed=confirmed, hard=Stuck(), soft=Stuck())
     # In order of name, so that equal waits give equal words whoever answered first.
     graph = build_wait_for(earlier, latest.ordered())
-    confirmed = earlier is not None
     stuck = reduce(graph.need, graph.src, graph.dst)
-    if not stuck.any():
-        return WaitAnalysis(confirmed=confirmed, hard=Stuck(), soft=Stuck())
     cores = find_cores(graph.need, graph.src, graph.dst, stuck)
     hard = reduce(graph.need_hard, graph.src, graph.dst)
     hard_cores = find_cores(graph.need_hard, graph.src, graph.dst, hard)

@@ -187,7 +187,7 @@ def find_rows(wanted: Ids, ids: Ids, among: Ints) -> Ints:
     """
     if not len(among):
         return np.full(len(wanted), -1, np.int64)
-    by_id = among[np.argsort(ids[among], kind="stable")]
+    by_id = among[np.argsort(ids[among])]
     in_order = ids[by_id]
     at = np.searchsorted(in_order, wanted)
     inside = np.minimum(at, len(by_id) - 1)
