@@ -30,6 +30,11 @@ class WaitsLookout:
     Args:
         fleet: Its name, for the log.
         runtime: The fleet.
+
+    Attributes:
+        rounds: How many there were.
+        deadlocks: What was confirmed in the last one.
+        stalls: What else did not move then.
     """
 
     def __init__(self, fleet: str, runtime: Runtime) -> None:
@@ -39,6 +44,7 @@ class WaitsLookout:
         self._before: Round | None = None
         self._asked_at = self._service_at = float("-inf")
         self._told: set[str] = set()
+        self.rounds = 0
         self.deadlocks: tuple[Deadlock, ...] = ()
         self.stalls: tuple[Stall, ...] = ()
 
@@ -60,6 +66,7 @@ class WaitsLookout:
         # The round before has ended before this one begins: that is what confirming rests on.
         first, second = self._before, await self._runtime.waits()
         self._before = second
+        self.rounds += 1
         if first is None:
             return
         self.deadlocks = await self._confirm(

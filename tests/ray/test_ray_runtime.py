@@ -20,6 +20,7 @@ from rolewise.fleet.ray.runtime import FleetUnknown, RayRuntime
 from rolewise.fleet.routing.table import RoleRoute, RoutingTable
 from rolewise.fleet.runtime import CapacityShort, ReplicaState, VersionDefinition
 from rolewise.fleet.task import Outcome, TaskRecord, TaskRequest
+from rolewise.graphs.snapshot_columns import read_snapshots
 
 pytestmark = pytest.mark.ray
 FLEET = "rough"
@@ -145,10 +146,11 @@ def test_a_blocked_replica_still_says_what_it_does(fleet: RayRuntime, tmp_path: 
         await fleet.submit(TaskRequest(id="blocked", body={"block on": str(fifo)}, timeout_s=60.0))
 
         async def is_running() -> bool:
-            return any(s.running for s in await fleet.waits())
+            return any(head.loop_lag_s > 1 for head in (await fleet.waits()).heads)
 
-        await until(is_running, "the blocked invocation in a snapshot")
-        assert len(await fleet.waits()) == 2
+        await until(is_running, "the blocked event loop in a snapshot")
+        snapshots = read_snapshots(await fleet.waits())
+        assert sorted(len(one.running) for one in snapshots) == [0, 1]
         replicas = (await fleet.observe()).replicas
         assert sorted(r.running for r in replicas) == [0, 1]
         fifo.write_text("open")

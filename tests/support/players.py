@@ -3,13 +3,14 @@
 `config: {does: {KIND: [STEP, ...]}}` with steps such as `{sleep: 0.1}`, `{ask: b.work}`,
 `{all: [b.work, c.work]}`, `{any: [...]}`, `{tell: b.note}`, `{lock: till, then: [STEP, ...]}`.
 A step with `once: true` is played by the first message of each replica only. What a kind does not
-say is done at once.
+say is done at once; kind `pid` is answered with the process's number.
 """
 
 from __future__ import annotations
 
 import itertools
 import math
+import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -24,7 +25,9 @@ class Player(Agent):
         self._does = does or {}
         self._played: set[int] = set()
 
-    async def handle(self, message: Message, ctx: Context) -> str:
+    async def handle(self, message: Message, ctx: Context) -> str | int:
+        if message.kind == "pid":
+            return os.getpid()
         await self._play(self._does.get(message.kind, ()), ctx)
         return message.kind
 
