@@ -110,7 +110,7 @@ async def test_unknown_roles_tasks_and_waits_are_problems(client: httpx.AsyncCli
         check_problem(await client.get(f"{TASKS}/t-0?wait={odd}"), 422, "bad_input")
 
 
-async def test_the_graph_comes_in_three_forms(client: httpx.AsyncClient):
+async def test_the_graph_comes_in_four_forms(client: httpx.AsyncClient):
     await submit(client, id="t-1", body={"do": "add", "a": 2, "b": 3})
     await end_of(client, "t-1")
     graph = (await client.get("/v1/fleets/pair/graph")).json()
@@ -129,6 +129,10 @@ async def test_the_graph_comes_in_three_forms(client: httpx.AsyncClient):
     assert graphml.headers["content-type"].startswith("application/graphml+xml")
     read = nx.read_graphml(io.BytesIO(graphml.content), force_multigraph=True)
     assert read.has_edge("entry@v1", "adder@v1")
+
+    svg = await client.get("/v1/fleets/pair/graph?format=svg")
+    assert svg.headers["content-type"].startswith("image/svg+xml")
+    assert "entry@v1 to adder@v1: add 1" in svg.text
 
     for odd in ("format=png", "view=cell", "last=-1s"):
         check_problem(await client.get(f"/v1/fleets/pair/graph?{odd}"), 422, "bad_input")
@@ -169,3 +173,38 @@ async def test_a_deadlock_is_told_with_its_cycle(client: httpx.AsyncClient):
     assert deadlock["tasks"] == ["circle"]
     assert "worker@v1" in deadlock["sentence"]
     assert deadlock["cycle"]
+
+
+async def test_a_snapshot_is_saved_and_analysed_later(client: httpx.AsyncClient):
+    mutual = {"do": "relay", "body": {"do": "mutual"}}
+    await submit(client, id="circle", body=mutual, timeout_s=20.0)
+    await look(client, lambda seen: bool(seen["deadlocks"]))
+    path = "/v1/fleets/pair/waits?format=snapshot"
+    first, later = (await client.get(path)).json(), (await client.get(path)).json()
+    assert {one["role"] for one in first["replicas"]} == {"entry", "worker", "adder"}
+    answer = await client.post("/v1/waits/deadlocks", json={"snapshot": first, "later": later})
+    assert answer.status_code == 200
+    found = answer.json()
+    assert (found["confirmed"], found["hard"]["stuck"]) == (True, [])
+    (core,) = found["soft"]["cores"]
+    assert {wait["id"] for wait in found["cycle"]} <= set(core)
+    assert found["cycle"][0]["in_words"].startswith("task circle: worker@v1#")
+    alone = (await client.post("/v1/waits/deadlocks", json={"snapshot": first})).json()
+    assert not alone["confirmed"]
+    assert alone["soft"] == found["soft"]
+
+
+@pytest.mark.parametrize(
+    ("body", "path"),
+    [
+        ({}, "body.snapshot"),
+        ({"snapshot": {"replicas": [{"replica": "a"}]}}, "body.snapshot.replicas.0.role"),
+        ({"snapshot": {"replicas": 3}}, "body.snapshot.replicas"),
+        ({"snapshot": {"replicas": []}, "later": {}}, "body.later.replicas"),
+    ],
+)
+async def test_a_snapshot_that_does_not_fit_is_refused_by_field(
+    client: httpx.AsyncClient, body: dict[str, Any], path: str
+):
+    problem = check_problem(await client.post("/v1/waits/deadlocks", json=body), 422, "bad_input")
+    assert path in [error["path"] for error in problem["errors"]]

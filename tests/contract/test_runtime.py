@@ -11,6 +11,7 @@ from rolewise.fleet.routing.table import RoleRoute, RoutingTable
 from rolewise.fleet.runtime import Fenced, ReplicaState, Runtime, VersionDefinition
 from rolewise.fleet.task import Outcome, TaskRecord, TaskRequest
 from rolewise.graphs.deadlock import find_deadlock
+from rolewise.graphs.snapshot_columns import read_snapshots
 from tests.contract.runtimes import RUNTIMES, run_fleet
 
 AGENTS = "tests.support.agents"
@@ -279,7 +280,32 @@ async def a_mutual_ask_on_one_slot_is_seen_as_a_deadlock(runtime: Runtime) -> No
     await until(runtime, stuck, "deadlock found")
 
 
+async def waits_are_told_of_some_replicas_with_what_they_finished(runtime: Runtime) -> None:
+    await launch(runtime, slots=2)
+    body = {"do": "relay", "body": {"do": "wait_for_ever"}}
+    await submit(runtime, "waits", body, timeout_s=30.0)
+
+    async def both_seen() -> bool:
+        seen = read_snapshots(await runtime.waits())
+        return sum(len(one.running) for one in seen) == 2
+
+    await until(runtime, both_seen, "asker and asked")
+    whole = {one.role: one for one in read_snapshots(await runtime.waits())}
+    (asker,), (asked,) = whole["entry"].running, whole["worker"].running
+    assert (asker.state, asker.waits, asker.sent_to) == (
+        "wait", (asked.id,), (whole["worker"].replica,),
+    )  # fmt: skip
+    assert (asked.state, asked.kind, asked.task) == ("active", "work", "waits")
+    assert all(one.incarnation and one.up_s > 0 for one in whole.values())
+    assert all(one.recent == () for one in whole.values())
+    (adder,) = read_snapshots(await runtime.waits([whole["adder"].replica], recent=True))
+    assert adder.role == "adder"
+    assert adder.recent, "the looks have asked it"
+    assert (await runtime.waits(["nobody@v1#9"])).heads == ()
+
+
 SCENARIOS: list[Scenario] = [
+    waits_are_told_of_some_replicas_with_what_they_finished,
     tasks_complete_with_their_results,
     a_task_is_submitted_once,
     a_raising_handler_fails_the_task_with_its_cause,

@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -162,6 +163,12 @@ class FakeContext:
         if self.seen.seconds >= self.fleet.deadline_s:
             raise AskTimedOut(f"{self.role} ran out of the task's {self.fleet.deadline_s} s")
         await asyncio.sleep(0)
+
+    @asynccontextmanager
+    async def lock(
+        self, name: str, *, shared: bool = False, permits: int = 1
+    ) -> AsyncIterator[None]:
+        yield  # one task at a time: nobody else can hold it
 
     async def _deliver(self, role: str, body: Any, kind: str, nature: Nature) -> Any:
         self.seen.sent[(self.role, role, kind)] += 1

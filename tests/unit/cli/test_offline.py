@@ -12,6 +12,7 @@ import pytest
 
 from rolewise import __version__
 from rolewise.coordinator.cli import reference
+from rolewise.coordinator.saved_waits import EXAMPLE_PAIR
 from rolewise.coordinator.views import PlanView
 from tests.unit.cli.conftest import Shell
 
@@ -195,3 +196,64 @@ def test_the_doctor_says_what_to_do(shell: Shell, tmp_path: Path):
     ]
     assert "carrier@v1 does not load" in problems[1]
     assert all(lines[lines.index(line) + 1].startswith("    ") for line in problems)
+
+
+def saved(tmp_path: Path, name: str = "snapshot.json", **change: object) -> str:
+    data = json.loads(json.dumps(EXAMPLE_PAIR["snapshot"]))
+    data["replicas"][0]["running"][0] |= change
+    file = tmp_path / name
+    file.write_text(json.dumps(data))
+    return str(file)
+
+
+class TestSavedSnapshots:
+    def test_what_is_stuck_ends_with_1(self, shell: Shell, tmp_path: Path):
+        said = shell("graph", "deadlocks", saved(tmp_path))
+        assert said.code == 1
+        doubt = "by one snapshot only: waits withdrawn while it was taken may look like it"
+        slot = "a slot of negotiator#1 (1 of 1 held by task t81)"
+        assert said.out.splitlines() == [
+            f"✗ 3 stuck for ever, {doubt}",
+            "  hold each other: i5, m7, m9",
+            "one circle of waits:",
+            "  i5 → m9  task t81: negotiator#1 has waited 12.4 s for the reply of supplier#1",
+            "  m9 → m7  task t81: supplier#1 has waited 12.1 s for the reply of negotiator#1",
+            f"  m7 → i5  task t81: a message has waited 1.0 s for {slot}",
+        ]
+
+    def test_a_later_one_confirms_it(self, shell: Shell, tmp_path: Path):
+        first, same = saved(tmp_path), saved(tmp_path, "same.json")
+        moved = saved(tmp_path, "moved.json", epoch=4)
+        said = shell("graph", "deadlocks", first, same, "--json")
+        assert (said.code, json.loads(said.out)["confirmed"]) == (1, True)
+        said = shell("graph", "deadlocks", first, moved)
+        assert (said.code, said.out) == (0, "✓ nothing is stuck (in both snapshots)\n")
+        said = shell("graph", "deadlocks", first, moved, "--json")
+        nothing = {"stuck": [], "cores": []}
+        assert json.loads(said.out) == {
+            "confirmed": True,
+            "hard": nothing,
+            "soft": nothing,
+            "cycle": [],
+        }
+
+    def test_a_deadline_is_told(self, shell: Shell, tmp_path: Path):
+        said = shell("graph", "deadlocks", saved(tmp_path, deadline=30.0))
+        assert said.code == 1
+        assert said.out.startswith("✗ 3 stuck until a timeout")
+
+    def test_a_malformed_file_ends_with_2_and_the_path_in_it(self, shell: Shell, tmp_path: Path):
+        file = saved(tmp_path, state="waits")
+        for given in ((file,), (saved(tmp_path, "good.json"), file)):
+            said = shell("graph", "deadlocks", *given)
+            assert (said.code, said.out) == (2, "")
+            assert said.err.splitlines()[0] == (
+                f"error: {file}: replicas[0].running[0].state = \"waits\": want 'active' or 'wait'"
+            )
+        said = shell("graph", "deadlocks", file, "--json")
+        assert json.loads(said.err)["code"] == "bad_input"
+
+    def test_a_file_that_is_not_there(self, shell: Shell, tmp_path: Path):
+        said = shell("graph", "deadlocks", str(tmp_path / "none.json"))
+        assert said.code == 2
+        assert "none.json cannot be read: No such file" in said.err

@@ -6,6 +6,7 @@ import json
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import networkx as nx
@@ -237,6 +238,32 @@ def test_the_graph_is_shown_and_exported(shell: Shell, tmp_path: Path):
     bad = shell("graph", "export", "pair", "-o", str(tmp_path / "none" / "graph.json"))
     assert bad.code == 2
     assert "--output" in bad.err
+
+
+def test_waits_are_shown_saved_and_analysed(shell: Shell, tmp_path: Path):
+    idle = shell("graph", "waits", "pair")
+    assert (idle.code, idle.out) == (
+        0,
+        "pair: 0 waits in 3 replicas\n✓ nothing is deadlocked\n",
+    )
+    mutual = json.dumps({"do": "relay", "body": {"do": "mutual"}})
+    assert shell("task", "submit", "pair", "--body", mutual).code == 0
+    end = time.monotonic() + 20
+    while (said := shell("graph", "waits", "pair")).code != 1:
+        assert time.monotonic() < end, said.out
+    assert "✗ soft deadlock, confirmed: worker@v1;" in said.out
+    assert "for a slot of worker@v1#" in said.out
+    assert json.loads(shell("graph", "waits", "pair", "--json").out)["deadlocks"]
+
+    files = [str(tmp_path / name) for name in ("first.json", "later.json")]
+    for file in files:
+        said = shell("graph", "waits", "pair", "--save", file)
+        assert (said.code, said.out) == (0, "")
+    said = shell("graph", "deadlocks", *files)
+    assert said.code == 1
+    assert "stuck until a timeout, confirmed by both snapshots" in said.out
+    bad = shell("graph", "waits", "pair", "--save", str(tmp_path / "none" / "x.json"))
+    assert (bad.code, "--save" in bad.err) == (2, True)
 
 
 def test_errors_are_json_too_when_json_was_asked_for(shell: Shell):
