@@ -62,6 +62,7 @@ _EVENT = np.dtype(
         ("attempt", "u1"),
     ]
 )
+_RAW = np.dtype(f"V{_EVENT.itemsize}")
 _Events = npt.NDArray[np.void]
 
 
@@ -93,7 +94,7 @@ class LoopLedger:
 
     def take(self, batch: Batch, notes: Notes, *, now_s: float) -> None:
         """Note the events of a delivery that has not come before."""
-        events = np.concatenate([self._of_records(batch), _of_notes(notes)])
+        events = _joined([self._of_records(batch), _of_notes(notes)])
         if len(events) == 0:
             return
         np.minimum(events["at"], int(now_s * 1e9), out=events["at"])
@@ -161,7 +162,7 @@ class LoopLedger:
             return
         parts = [part for key in wanted for part in self._tasks[key].parts]
         lengths = [sum(map(len, self._tasks[key].parts)) for key in wanted]
-        events = np.concatenate(parts)
+        events = _joined(parts)
         owner = np.repeat(np.arange(len(wanted)), lengths)
         order = np.lexsort((events["at"], owner))
         table = loop_figures(_columns(events[order], owner[order]), len(wanted))
@@ -211,12 +212,17 @@ class LoopLedger:
         self._note_arms(records)
         ends = events[np.isin(records["ev"], _ENDS) & (events["src"] == 0)].copy()
         ends["step"] = Step.ENDED
-        return np.concatenate([events[events["step"] < _NO_STEP], ends])
+        return _joined([events[events["step"] < _NO_STEP], ends])
 
     def _note_arms(self, records: _Events) -> None:
         first = records[(records["ev"] == Happening.SENT) & (records["inv"] == 0)]
         for key, arm in zip(first["task"].tolist(), first["arm"].tolist(), strict=True):
             self._tasks.setdefault(key, _Task()).is_stable = arm != Arm.CANARY
+
+
+def _joined(parts: Sequence[_Events]) -> _Events:
+    """Join arrays of events; as bare bytes, since numpy compares the fields of each otherwise."""
+    return np.concatenate([part.view(_RAW) for part in parts]).view(_EVENT)
 
 
 def _of_notes(notes: Notes) -> _Events:
