@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
+from rolewise.graphs.expectations import Edge
 from rolewise.graphs.patterns.strata import Strata
 from rolewise.graphs.task_rows import Figures, Indices, Marks, TaskRows
 
@@ -30,6 +31,7 @@ What = Literal[
 ]
 _SHARES = frozenset({"unanswered or failed", "failures", "livelock", "sends after the end"})
 _HARM = _SHARES | {"retries"}
+_GROW_WITH_EDGES = frozenset({"longest chain", "roles", "fan-out"})
 _ONE_SIDED = _HARM | {"latency"}  # fewer failures and faster replies are no reason to stop
 
 
@@ -85,15 +87,22 @@ class Column:
         return self.edge[1 if self.what in {"latency", "unanswered or failed"} else 0]
 
 
-def build_columns(rows: TaskRows, flagged: Marks, strata: Strata) -> list[Column]:
+def build_columns(
+    rows: TaskRows, flagged: Marks, strata: Strata, expected: Collection[Edge] = ()
+) -> list[Column]:
     """Return the columns of the tasks that `strata` uses, in its order.
 
     Args:
         rows: Closed tasks.
         flagged: Tasks with a livelock flag.
         strata: Arms and strata.
+        expected: Edges that the new version is said to add. They have no columns, nor have the
+            figures of whole tasks that one more edge changes by itself.
     """
-    candidates = [*_of_edges(rows, strata), *_of_tasks(rows, flagged, strata)]
+    candidates = [
+        *(column for column in _of_edges(rows, strata) if column.edge not in expected),
+        *_of_tasks(rows, flagged, strata, expected),
+    ]
     return [column for column in candidates if _occurs(column) >= FEWEST_TASKS]
 
 
@@ -135,9 +144,13 @@ def _of_edges(rows: TaskRows, strata: Strata) -> Iterator[Column]:
         yield Column("size", edge, mean, sized, mean)
 
 
-def _of_tasks(rows: TaskRows, flagged: Marks, strata: Strata) -> Iterator[Column]:
+def _of_tasks(
+    rows: TaskRows, flagged: Marks, strata: Strata, expected: Collection[Edge]
+) -> Iterator[Column]:
     used = strata.rows
-    messages = rows.messages[used]
+    added = np.isin(rows.edge_col, [e for e, edge in enumerate(rows.edges) if edge in expected])
+    extra = np.bincount(rows.edge_row[added], rows.sends[added], len(rows))
+    messages = (rows.messages - extra)[used]
     yield Column("messages", None, messages, None, np.log1p(messages))
     counted: tuple[tuple[What, Figures], ...] = (
         ("longest chain", rows.max_hop),
@@ -146,6 +159,8 @@ def _of_tasks(rows: TaskRows, flagged: Marks, strata: Strata) -> Iterator[Column
         ("retries", rows.retries),
     )
     for what, values in counted:
+        if what in _GROW_WITH_EDGES and expected:
+            continue
         yield Column(what, None, values[used], None, np.log1p(values[used]))
     hurt = rows.edge_row[(rows.failed + rows.unanswered) > 0]
     marked: tuple[tuple[What, Marks], ...] = (

@@ -161,11 +161,17 @@ class _Families:
         rng: np.random.Generator,
     ) -> None:
         self.strata = strata
-        self.columns = build_columns(rows, flagged, strata)
+        expected = {edge for edge in rows.edges if known.is_declared(edge)}
+        self.columns = build_columns(rows, flagged, strata, expected)
         self.alpha = alpha * SHARES["features"]
         features, self.test = find_features(self.columns, strata, alpha=self.alpha, rng=rng)
         self.transitions = find_transitions(
-            rows, strata, alpha=alpha * SHARES["transitions"], rng=rng
+            rows,
+            strata,
+            alpha=alpha * SHARES["transitions"],
+            rng=rng,
+            # A role that sends one thing more sends others less often next: as it was declared.
+            changing={src for src, _, _ in expected},
         )
         edges = find_edges(rows, strata, alpha=alpha * SHARES["edges"], expectations=known)
         self.findings = [*features, *self.transitions, *edges]

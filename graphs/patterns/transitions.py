@@ -9,7 +9,7 @@ the arm is the cause.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from math import ceil
 
@@ -54,14 +54,21 @@ class States:
         return slice(int(self.starts[state]), ends[state])
 
 
-def build_states(rows: TaskRows, strata: Strata) -> States:
+def build_states(rows: TaskRows, strata: Strata, changing: Collection[str] = ()) -> States:
     """Group the moves of the used tasks; rare states of a role are put together.
 
     What is rare is read from all tasks, whatever their arm: else the test would not be exact.
+
+    Args:
+        rows: Closed tasks.
+        strata: Arms and strata.
+        changing: Roles that are said to choose otherwise; they are left out.
     """
     counts = moves_matrix(rows, strata)
     columns_by_state: dict[tuple[str, str], list[int]] = {}
     for column, (role, received, _, _) in enumerate(rows.moves):
+        if role in changing:
+            continue
         columns_by_state.setdefault((role, received), []).append(column)
     merged: dict[tuple[str, str], list[int]] = {}
     for (role, received), columns in sorted(columns_by_state.items()):
@@ -83,7 +90,12 @@ def build_states(rows: TaskRows, strata: Strata) -> States:
 
 
 def find_transitions(
-    rows: TaskRows, strata: Strata, *, alpha: float, rng: np.random.Generator
+    rows: TaskRows,
+    strata: Strata,
+    *,
+    alpha: float,
+    rng: np.random.Generator,
+    changing: Collection[str] = (),
 ) -> list[PatternFinding]:
     """Return the states in which the arms choose differently, most certain first.
 
@@ -92,6 +104,7 @@ def find_transitions(
         strata: Arms and strata.
         alpha: Chance of a false alarm in any state.
         rng: Draws the relabellings.
+        changing: Roles that are said to choose otherwise; they are left out.
 
     Notes:
         The statistic of a state is G, which is the generalised Jensen-Shannon divergence times
@@ -101,7 +114,7 @@ def find_transitions(
         each state's G by itself instead, as in min-P, cannot get below the number of states
         divided by the number of relabellings.)
     """
-    states = build_states(rows, strata)
+    states = build_states(rows, strata, changing)
     if not states.names or len(strata) == 0:
         return []
     blocks = list(_blocks(strata))
