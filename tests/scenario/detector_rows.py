@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from importlib import import_module
 
-MODULES = ("tests.scenario.wait_rows",)
+MODULES = ("tests.scenario.wait_rows", "tests.scenario.pattern_rows")
 """Each has `measure_rows() -> Iterator[Row]`."""
 
 
