@@ -6,9 +6,9 @@ are not counted before slow ones are known. Counting in order of arrival looks a
 two arms that fail equally often, one of them sooner, would be told apart.
 
 How often it looks: after each of the first `LOOK_ALWAYS` tasks, then whenever their number has
-grown by `LOOK_GROWTH`; while a task that hangs holds back the rest, whenever what waits behind it
-has grown by `WAIT_GROWTH`. The judge's evidence holds for any schedule; a coarser one is late at
-most.
+grown by `LOOK_GROWTH`; while a task that hangs holds back the rest, whenever `WAIT_TASKS` more (and
+`WAIT_GROWTH` of all) have ended behind it. The judge's evidence holds for any schedule; a coarser
+one is late at most.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from rolewise.fleet.task import TaskRecord
 
 LOOK_ALWAYS = 1000
 LOOK_GROWTH = 0.002
-WAIT_GROWTH = 0.05
+WAIT_TASKS, WAIT_GROWTH = 50, 0.05
 ASK_AGAIN_GROWTH = 0.01
 """A verdict costs much more than a look; where the evidence is there but something else is missing
 (canary tasks, say), it is asked for again when the tasks have grown by this."""
@@ -138,6 +138,7 @@ class _Run:
         self.points: list[Point] = []
         self._rows = rows
         self._accounts = Accounts(rows)
+        self._batch: list[TaskRecord] = []
         self._whole = analysis
         self._unanswered = why_unanswered(analysis, rows)
         self._analysis = answerable(analysis, self._unanswered)
@@ -157,7 +158,7 @@ class _Run:
         rows = self._rows
         starts = [row.started_s for row in rows]
         has_ended = bytearray(len(rows))
-        waited = 0
+        looked_ahead = 0
         order = sorted(
             (one for one in range(len(rows)) if rows[one].ended_s < inf),
             key=lambda one: rows[one].ended_s,
@@ -165,16 +166,12 @@ class _Run:
         for ended, index in enumerate(order, start=1):
             at_s = rows[index].ended_s
             has_ended[index] = True
-            before = self.closed
             while self.closed < len(rows) and has_ended[self.closed]:
-                self._count(self._accounts.final(self.closed), at_s)
-            if self.closed > before:
-                waited = ended
-            elif self._settles:
-                started = bisect_right(starts, at_s)
-                if ended - waited > WAIT_GROWTH * (started - self.closed):
-                    waited = ended
-                    self._look_ahead(has_ended, started, at_s)
+                self._count(at_s)
+            if self._settles and ended - max(self.closed, looked_ahead) >= _wait(ended):
+                looked_ahead = ended
+                self._look_ahead(has_ended, bisect_right(starts, at_s), at_s)
+        self._feed()
         if self._settles and self.closed < len(rows):
             last_s = max(starts[-1], rows[order[-1]].ended_s if order else starts[-1])
             self._look_ahead(has_ended, len(rows), last_s)
@@ -197,19 +194,27 @@ class _Run:
         reason = f"{barred} is required and was not recorded; all others are safe"
         return replace(verdict, ruling=Ruling.CONTINUE, reason=reason)
 
-    def _count(self, record: TaskRecord, at_s: float) -> None:
-        self._judge.feed((record,))
+    def _count(self, at_s: float) -> None:
+        """Count the next task; several are given together while nobody looks between them."""
+        self._batch.append(self._accounts.final(self.closed))
         self.closed += 1
         if self.closed >= self._look_at:
-            self._look_at = max(self.closed + 1, int(self.closed * (1.0 + LOOK_GROWTH)))
-            if self.closed <= LOOK_ALWAYS:
-                self._look_at = self.closed + 1
+            self._look_at = self.closed + 1
+            if self.closed > LOOK_ALWAYS:
+                self._look_at = max(self._look_at, int(self.closed * (1.0 + LOOK_GROWTH)))
+            self._feed()
             self._look(at_s)
         if self.closed >= self._point_at or self.closed == len(self._rows):
+            self._feed()
             self._note_point()
+
+    def _feed(self) -> None:
+        self._judge.feed(self._batch)
+        self._batch = []
 
     def _look_ahead(self, has_ended: Sequence[int], started: int, at_s: float) -> None:
         """Let signals that know a hung task to be late go on before it ends."""
+        self._feed()
         window = [
             self._accounts.final(one) if has_ended[one] else self._accounts.running(one)
             for one in range(self.closed, started)
@@ -256,3 +261,8 @@ class _Run:
         tasks = verdict.tasks_baseline + verdict.tasks_canary
         self.points.append(Point(tasks=tasks, levels=levels, shown=shown))
         self._point_at = max(self._point_at + self._every, self.closed + 1)
+
+
+def _wait(ended: int) -> float:
+    """Return how many tasks end behind one that runs before it is worth to look past it."""
+    return max(WAIT_TASKS, WAIT_GROWTH * ended)
