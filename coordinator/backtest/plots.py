@@ -1,8 +1,9 @@
-"""A backtest as a picture: for each signal its evidence and its difference, over tasks."""
+"""Backtests as pictures: the evidence of a signal over tasks, and its difference."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from enum import Enum, auto
 from math import exp, isfinite
 
 from rolewise.coordinator.backtest.replay import Point, Replay
@@ -13,39 +14,81 @@ from rolewise.coordinator.judge.evidence import limit_of
 from rolewise.coordinator.judge.verdict import Ruling, SignalEvidence
 
 WIDTH, ROW, HEAD = 820, 250, 8
-LEFT, GAP, RIGHT, TOP, BOTTOM = 56, 76, 14, 34, 44
+LEFT, GAP, RIGHT, TOP, BOTTOM = 56, 70, 24, 34, 44
 LEAST_E, MOST_E = 1e-3, 1e6
 WIDEST = 1.0
-"""Differences beyond are cut: an interval of -90 to +90 points says nothing by its ends."""
+"""Differences beyond do not widen the panel: a range of -90 to +900 % says nothing by its ends."""
+EARLY = 0.15
+"""Nor do those of this first share of the tasks, when next to nothing is known."""
+
+
+class Curve(Enum):
+    """What is drawn of a signal."""
+
+    EVIDENCE = auto()
+    DIFFERENCE = auto()
 
 
 def draw_replay(replay: Replay) -> str:
     """Return an SVG with one row a signal; needs a replay with points."""
     given = [one for one in replay.analysis.signals if _has_curve(one, replay.points)]
-    parts: list[str] = []
-    for row, signal in enumerate(given):
-        parts += draw_signal(replay, signal, top=HEAD + row * ROW + TOP)
-    height = HEAD + ROW * max(1, len(given))
+    parts = [
+        part
+        for row, signal in enumerate(given)
+        for column, curve in enumerate(Curve)
+        for part in _draw(replay, signal, curve, _name_of(signal, curve), row=row, column=column)
+    ]
     return document(
         WIDTH,
-        height,
+        HEAD + ROW * max(1, len(given)),
         title="Evidence of a backtest over tasks",
         about=" ".join(one.sentence for one in replay.verdict.signals),
         parts=parts,
     )
 
 
-def draw_signal(replay: Replay, signal: Signal, *, top: float) -> Iterator[str]:
-    """Draw one signal's two panels side by side."""
+def draw_beside(
+    replays: Sequence[tuple[str, Replay]], curve: Curve, *, title: str, about: str
+) -> str:
+    """Return an SVG with two replays side by side, each with its only signal and a caption."""
+    parts = [
+        part
+        for column, (caption, replay) in enumerate(replays)
+        for part in _draw(replay, replay.analysis.signals[0], curve, caption, row=0, column=column)
+    ]
+    return document(WIDTH, HEAD + ROW, title=title, about=about, parts=parts)
+
+
+def _draw(
+    replay: Replay, signal: Signal, curve: Curve, caption: str, *, row: int, column: int
+) -> Iterator[str]:
+    """Draw one panel."""
     half = (WIDTH - LEFT - GAP - RIGHT) / 2
-    bottom = top + ROW - TOP - BOTTOM
-    for left, draw in ((LEFT, _evidence), (LEFT + half + GAP, _difference)):
-        most = max(point.tasks for point in replay.points)
-        x = Scale(low=0, high=most, start=left, stop=left + half)
-        yield from draw(replay, signal, x, (bottom, top))
+    left = LEFT + column * (half + GAP)
+    top = HEAD + row * ROW + TOP
+    most = max(point.tasks for point in replay.points)
+    x = Scale(low=0, high=most, start=left, stop=left + half)
+    ends = (top + ROW - TOP - BOTTOM, float(top))
+    if curve is Curve.EVIDENCE:
+        return _evidence(replay, signal, caption, x, ends)
+    return _difference(replay, signal, caption, x, ends)
 
 
-def _evidence(replay: Replay, signal: Signal, x: Scale, ends: tuple[float, float]) -> Iterator[str]:
+def _name_of(signal: Signal, curve: Curve) -> str:
+    if curve is Curve.EVIDENCE:
+        return f"{signal.name}: evidence"
+    what = "canary to limit" if signal.compare == "absolute" else "canary minus baseline"
+    unit = _unit(signal)
+    return f"{what}, {unit}" if unit else what
+
+
+def _unit(signal: Signal) -> str:
+    return "%" if signal.is_relative else "" if signal.score else "points"
+
+
+def _evidence(
+    replay: Replay, signal: Signal, caption: str, x: Scale, ends: tuple[float, float]
+) -> Iterator[str]:
     """Draw both e-values on a log scale, with what each has to reach."""
     curves = [
         [(one.tasks, exp(min(50.0, one.levels[signal.name][side]))) for one in replay.points]
@@ -63,7 +106,7 @@ def _evidence(replay: Replay, signal: Signal, x: Scale, ends: tuple[float, float
     )
     panel = Panel(x=x, y=y)
     yield from panel.axes(
-        title=f"{signal.name}: evidence",
+        title=caption,
         x_label="tasks of both arms",
         x_ticks=_tasks(x),
         y_ticks=[(one, power(one)) for one in y.ticks(6)],
@@ -77,7 +120,7 @@ def _evidence(replay: Replay, signal: Signal, x: Scale, ends: tuple[float, float
 
 
 def _difference(
-    replay: Replay, signal: Signal, x: Scale, ends: tuple[float, float]
+    replay: Replay, signal: Signal, caption: str, x: Scale, ends: tuple[float, float]
 ) -> Iterator[str]:
     """Draw canary against baseline with its interval, and the limit."""
     known = [(one.tasks, _shown(one, signal)) for one in replay.points]
@@ -85,18 +128,16 @@ def _difference(
     bounded = [(n, one.interval) for n, one in known if one.interval is not None]
     is_absolute = signal.compare == "absolute"
     limit = 0.0 if is_absolute else limit_of(signal)
-    inner = [value for _, value in middle] + [limit, 0.0]
-    outer = [end for _, pair in bounded for end in pair if isfinite(end) and abs(end) < WIDEST]
-    room = 0.05 + 0.1 * (max(inner + outer) - min(inner + outer))
-    low, high = (
-        max(-WIDEST, min(inner + outer) - room),
-        min(max(WIDEST, *inner), max(inner + outer) + room),
-    )
+    settled = EARLY * max(point.tasks for point in replay.points)
+    ends_of = [end for n, pair in bounded if n >= settled for end in pair]
+    inner = [value for n, value in middle if n >= settled] + [limit, 0.0]
+    values = inner + [end for end in ends_of if isfinite(end) and abs(end) < WIDEST]
+    room = 0.02 + 0.1 * (max(values) - min(values))
+    low, high = min(values) - room, max(values) + room
     panel = Panel(x=x, y=Scale(low=low, high=high, start=ends[0], stop=ends[1]))
-    unit = "%" if signal.is_relative else "points" if not signal.score else ""
-    what = "canary to limit" if is_absolute else "canary minus baseline"
+    unit = _unit(signal)
     yield from panel.axes(
-        title=f"{what}{', ' if unit else ''}{unit}",
+        title=caption,
         x_label="tasks of both arms",
         x_ticks=_tasks(x),
         y_ticks=[(one, _signed(100 * one if unit else one)) for one in panel.y.ticks()],
@@ -106,7 +147,9 @@ def _difference(
     )
     yield from panel.rule(0.0, "", "frame")
     words = "the limit" if is_absolute else f"limit {quantities.limit(signal, limit)}"
-    yield from panel.rule(limit, words, "limit")
+    is_above = bool(middle) and middle[-1][1] >= limit
+    yield from panel.rule(limit, words, "limit", is_below=is_above)
+    yield text(x.start + 6, ends[0] - 6, "line: estimate, shaded: interval", "soft")
     yield panel.line([(n, value) for n, value in middle], "canary thick")
     yield from _decision(panel, replay)
 

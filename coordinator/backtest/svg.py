@@ -138,7 +138,7 @@ class Panel:
         is_left = x < (self.x.start + self.x.stop) / 2
         place, anchor = (x + 5, "") if is_left else (x - 5, " end")
         colour = "harm" if "harm" in style else ""
-        yield text(place, self.y.start - 7, label, f"{colour}{anchor}".strip())
+        yield text(place, self.y.stop + 12, label, f"{colour}{anchor}".strip())
 
 
 def segment(x1: float, y1: float, x2: float, y2: float, style: str) -> str:
