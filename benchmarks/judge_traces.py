@@ -14,16 +14,15 @@ import argparse
 import json
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from random import Random
 from statistics import median
 
 from rolewise.agents.examples.replay.recording import trace_path
 from rolewise.coordinator.backtest.analyses import TRACES
-from rolewise.coordinator.backtest.comparison import compare
+from rolewise.coordinator.backtest.comparison import Comparison, compare
 from rolewise.coordinator.backtest.replay import Replay, replay
-from rolewise.coordinator.judge.analysis import Analysis
 from rolewise.coordinator.judge.verdict import Ruling
 from rolewise.coordinator.plan.stages import build_analysis
 from rolewise.fleet.harness.trace_selection import parse_selector, select
@@ -127,7 +126,8 @@ def find(pair: Pair, *, seeds: int = SEEDS, live: bool = True) -> Finding:
     """Judge a pair in many orders."""
     traces = list(read_traces(trace_path(pair.file)))
     stable, canary = (select(traces, parse_selector(one)) for one in (pair.stable, pair.canary))
-    done = [_judged(stable, canary, TRACES, seed) for seed in range(seeds)]
+    sides = compare(stable, canary, role=ROLE)
+    done = [replay(sides.shuffled(seed), TRACES) for seed in range(seeds)]
     harm = sorted(
         (one for one in done if one.verdict.ruling is Ruling.HARM),
         key=lambda one: one.decided.tasks if one.decided else 0,
@@ -139,7 +139,7 @@ def find(pair: Pair, *, seeds: int = SEEDS, live: bool = True) -> Finding:
         harm_at=tuple(one.decided.tasks for one in harm if one.decided),
         harm_by=dict(Counter(_decider(one) for one in harm)),
         live_harm=sum(
-            _judged(stable, canary, LIVE, seed).verdict.ruling is Ruling.HARM
+            replay(sides.shuffled(seed), LIVE).verdict.ruling is Ruling.HARM
             for seed in range(seeds if live else 0)
         ),
         safe=sum(one.verdict.ruling is Ruling.SAFE for one in done),
@@ -155,14 +155,12 @@ def split(trials: int) -> tuple[int, int]:
         for trace in read_traces(trace_path(file)):
             by_version.setdefault(trace.versions[ROLE], []).append(trace)
         for traces in by_version.values():
+            rows = compare(traces[:1], traces[1:], role=ROLE).rows
             for seed in range(trials):
                 coin = Random(seed)
-                sides: tuple[list[Trace], list[Trace]] = ([], [])
-                for trace in traces:
-                    sides[coin.getrandbits(1)].append(trace)
-                # Two trials of a task may be on different sides: the same task all the same.
-                rows = compare(*sides, seed=seed, role=ROLE, keep_changed=True).rows
-                alarms += replay(rows, TRACES).verdict.ruling is Ruling.HARM
+                drawn = [replace(row, canary=coin.random() < 0.5, weight=50.0) for row in rows]
+                order = Comparison(rows=tuple(drawn)).shuffled(seed)
+                alarms += replay(order, TRACES).verdict.ruling is Ruling.HARM
                 count += 1
     return alarms, count
 
@@ -193,12 +191,6 @@ def write(page: Path, text: str) -> None:
     head, _, rest = old.partition(BEGIN)
     _, _, tail = rest.partition(END)
     page.write_text(f"{head}{BEGIN}\n{text}\n{END}{tail}", encoding="utf-8")
-
-
-def _judged(
-    stable: Sequence[Trace], canary: Sequence[Trace], analysis: Analysis, seed: int
-) -> Replay:
-    return replay(compare(stable, canary, seed=seed, role=ROLE).rows, analysis)
 
 
 def _decider(done: Replay) -> str:

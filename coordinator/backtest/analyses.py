@@ -14,6 +14,7 @@ TRACES = Analysis(
     signals=(
         Signal(name="completion", metric="task.completed", tolerate=0.05),
         Signal(name="tool-errors", metric="tool.error", tolerate=0.05),
+        Signal(name="loops", metric="task.looping", tolerate=0.05, dry_run=True),
         Signal(name="latency-p50", metric="task.latency", quantile=0.5, tolerate=0.5, dry_run=True),
         Signal(name="tokens", metric="gen_ai.tokens", tolerate=0.25, dry_run=True),
         Signal(name="cost", metric="task.cost", tolerate=0.25, dry_run=True),
@@ -25,4 +26,5 @@ Two signals decide, so that the little evidence there is need not be shared amon
 alarm in twenty is allowed instead of one in a hundred, since nobody is rolled back by it. A median
 is compared, since a 95th percentile takes 200 tasks of the baseline before it compares anything.
 Latency, tokens and cost are shown and do not decide: another model is expected to differ in them.
+Nor do loops: a few tasks that go round in circles are too few for a share, and worth a look each.
 """

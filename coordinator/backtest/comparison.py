@@ -8,10 +8,11 @@ is shuffled by a seed. Several seeds tell how much of a verdict is the order.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 
 from rolewise.coordinator.backtest.rows import Row
+from rolewise.fleet.harness.trace_loops import raised_in
 from rolewise.fleet.harness.traces import Trace
 from rolewise.fleet.task import Outcome
 
@@ -25,10 +26,10 @@ class ComparisonError(ValueError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
-    """The tasks of both sides, in their shuffled order.
+    """The tasks of both sides.
 
     Attributes:
-        rows: One a recorded task.
+        rows: One a recorded task, baseline first.
         changed: Ids of tasks that are another task on the other side (`task_rev` differs); they
             are left out unless asked for.
     """
@@ -36,22 +37,29 @@ class Comparison:
     rows: tuple[Row, ...]
     changed: tuple[str, ...] = ()
 
+    def shuffled(self, seed: int) -> list[Row]:
+        """Return the tasks in the order of a trial."""
+        rows = list(self.rows)
+        Random(seed).shuffle(rows)
+        return [
+            replace(row, started_s=float(place), ended_s=float(place))
+            for place, row in enumerate(rows)
+        ]
+
 
 def compare(
     stable: Sequence[Trace],
     canary: Sequence[Trace],
     *,
-    seed: int = 0,
     role: str = "",
     keep_changed: bool = False,
 ) -> Comparison:
-    """Return the rows of a trial of two recorded versions.
+    """Return two recorded versions as the two sides of a trial.
 
     Args:
         stable: Tasks of the baseline.
         canary: Tasks of the other version.
-        seed: Of their order.
-        role: Tokens, cost and tool errors are this role's; empty: those of all roles.
+        role: Tokens, cost, tool errors and loops are this role's; empty: those of all roles.
         keep_changed: Count also tasks whose definition differs between the sides.
 
     Raises:
@@ -76,27 +84,26 @@ def compare(
         known = sorted({name for side in sides for one in side for name in one.versions})
         if role not in known:
             raise ComparisonError(f"no task has a role {role!r}: want one of {', '.join(known)}")
-    drawn = [(arm, one) for arm, side in enumerate(sides) for one in side]
-    Random(seed).shuffle(drawn)
-    weight = 100.0 * len(sides[1]) / len(drawn)
+    weight = 100.0 * len(sides[1]) / (len(sides[0]) + len(sides[1]))
     return Comparison(
         rows=tuple(
-            _row(one, canary=bool(arm), weight=weight, at_s=float(place), role=role)
-            for place, (arm, one) in enumerate(drawn)
+            _row(one, canary=bool(arm), weight=weight, role=role)
+            for arm, side in enumerate(sides)
+            for one in side
         ),
         changed=changed,
     )
 
 
-def _row(trace: Trace, *, canary: bool, weight: float, at_s: float, role: str) -> Row:
+def _row(trace: Trace, *, canary: bool, weight: float, role: str) -> Row:
     completed = trace.completed and trace.ended_normally
     usage = trace.usage and [used for name, used in trace.usage.items() if role in {"", name}]
     return Row(
         task=trace.id,
         canary=canary,
         weight=weight,
-        started_s=at_s,
-        ended_s=at_s,
+        started_s=0.0,
+        ended_s=0.0,
         outcome=Outcome.COMPLETED if completed else Outcome.FAILED,
         latency_s=trace.duration_s,
         tool_errors=sum(
@@ -107,6 +114,7 @@ def _row(trace: Trace, *, canary: bool, weight: float, at_s: float, role: str) -
         input_tokens=sum(one.input_tokens for one in usage) if usage else None,
         output_tokens=sum(one.output_tokens for one in usage) if usage else None,
         cost_usd=_cost(trace.cost_usd, role),
+        flags=tuple(one.flag for one in raised_in(trace) if role in {"", one.role}),
         scores={} if trace.score is None else {SCORE: min(1.0, max(0.0, trace.score))},
     )
 

@@ -42,11 +42,10 @@ def read_comparison(
     *,
     stable: str,
     canary: str,
-    seed: int,
     role: str,
     keep_changed: bool,
 ) -> Comparison:
-    """Read recorded traces and return the two sides as a trial; see `compare`.
+    """Read recorded traces and return the two sides of a trial; see `compare`.
 
     Raises:
         RolewiseError: A file or a selector is wrong, or the sides cannot be compared.
@@ -57,7 +56,6 @@ def read_comparison(
         return compare(
             select(traces, parse_selector(stable)),
             select(traces, parse_selector(canary)),
-            seed=seed,
             role=role,
             keep_changed=keep_changed,
         )

@@ -89,7 +89,7 @@ def judge(
         typer.Option(
             "--role",
             metavar="ROLE",
-            help="Traces: tool errors, tokens and cost of this role only; else of all roles.",
+            help="Traces: tool errors, tokens, cost and loops of this role only; else of all.",
             show_default=False,
         ),
     ] = "",
@@ -231,9 +231,9 @@ def _traces(
     from rolewise.coordinator.backtest.report import Account
 
     sides = read_comparison(
-        files, stable=stable, canary=canary, seed=seed, role=role, keep_changed=keep_changed
+        files, stable=stable, canary=canary, role=role, keep_changed=keep_changed
     )
-    return sides.rows, Account(tasks=len(sides.rows), changed=sides.changed)
+    return sides.shuffled(seed), Account(tasks=len(sides.rows), changed=sides.changed)
 
 
 def _draw(file: Path, done: Replay) -> None:

@@ -1,6 +1,7 @@
 """Two recorded versions as a trial: who is on which side, and what a trace says of its task."""
 
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 
@@ -31,14 +32,15 @@ def sides(count=6):
 
 
 def test_every_task_of_a_side_is_drawn_with_the_sides_share():
-    rows = compare(*sides()).rows
+    rows = compare(*sides()).shuffled(0)
     assert Counter(row.canary for row in rows) == {False: 6, True: 3}
     assert {row.weight for row in rows} == {100.0 * 3 / 9}
     assert [row.started_s for row in rows] == list(range(9))
 
 
 def test_the_order_is_the_seeds():
-    orders = [[row.task for row in compare(*sides(), seed=seed).rows] for seed in (0, 0, 1)]
+    both = compare(*sides())
+    orders = [[row.task for row in both.shuffled(seed)] for seed in (0, 0, 1)]
     assert orders[0] == orders[1] != orders[2]
     assert sorted(orders[0]) == sorted(orders[2])
 
@@ -64,6 +66,18 @@ def test_a_trace_gives_its_figures_of_all_roles_or_of_one():
     assert (everyone.tool_errors, everyone.input_tokens, everyone.output_tokens) == (2, 150, 15)
     assert everyone.cost_usd == pytest.approx(0.3)
     assert (agent.tool_errors, agent.input_tokens, agent.cost_usd) == (1, 100, 0.2)
+
+
+def test_a_task_that_goes_round_in_circles_is_flagged_for_the_role_that_does():
+    call = {"sender": "agent", "to": "tools", "kind": "tool_call", "name": "look", "digest": "1"}
+    reply = {"sender": "tools", "to": "agent", "kind": "tool_result", "digest": "2"}
+    messages = tuple(
+        TraceMessage(index=index, **(reply if index % 2 else call)) for index in range(30)
+    )
+    round_and_round = replace(a_trace("1", "new"), messages=messages)
+    for role, flags in (("", ("repeat",)), ("agent", ("repeat",)), ("user", ())):
+        rows = compare([a_trace("1", "old")], [round_and_round], role=role).rows
+        assert [row.flags for row in rows] == [(), flags]
 
 
 @pytest.mark.parametrize("cost", [None, {}, {"agent": 0.2, "user": None}])
