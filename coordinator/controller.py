@@ -142,30 +142,35 @@ class Controller:
         trial, stage, judge = state.trial, state.current_stage, self._judging.judge
         if trial is not None and stage is not None and judge is not None:
             observation = await self._judging.observe()
-            verdict = self._rule(judge, state)
+            verdict = await self._rule(judge, state, observation.now_s)
             await self._lookout.look(observation.now_s, canary=(trial.role, trial.version))
             facts = find_facts(
                 trial,
                 stage.analysis,
                 deadlocks=self._lookout.deadlocks,
                 replicas=observation.replicas,
-                tasks_canary=verdict.tasks_canary,
-                tasks_baseline=verdict.tasks_baseline,
+                tasks_canary=judge.counts[1],
+                tasks_baseline=judge.counts[0],
             )
-            await self._publish(state, verdict, observation.now_s)
         request = Tick(at=self._journal.now, verdict=verdict, facts=facts)
         return await self._journal.request(state.id, request, lease=self._lease)
 
-    def _rule(self, judge: Judge, state: Rollout) -> Verdict:
-        since = state.judged_since
-        elapsed = 0.0 if since is None else (self._journal.now - since).total_seconds()
-        return judge.verdict(evidence=state.wanted_evidence or "full", elapsed_s=elapsed)
+    async def _rule(self, judge: Judge, state: Rollout, now_s: float) -> Verdict | None:
+        """Return the judge's word, if it is time to publish one or if it could be news.
 
-    async def _publish(self, state: Rollout, verdict: Verdict, now_s: float) -> None:
-        if now_s - self._published_at >= PUBLISH_S:
+        A verdict with all its intervals takes far longer than a look whether it would decide.
+        """
+        since, evidence = state.judged_since, state.wanted_evidence
+        elapsed = 0.0 if since is None else (self._journal.now - since).total_seconds()
+        is_due = now_s - self._published_at >= PUBLISH_S
+        if not is_due and not judge.may_decide(evidence, elapsed_s=elapsed):
+            return None
+        verdict = judge.verdict(evidence=evidence or "full", elapsed_s=elapsed)
+        if is_due:
             self._published_at = now_s
             await self._journal.publish_verdict(state.id, verdict)
             await self._journal.publish_alerts(self._fleet, self._lookout.alerts)
+        return verdict
 
     async def _carry(self, state: Rollout) -> None:
         """See to it that exactly the wanted command is under way."""

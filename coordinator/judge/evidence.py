@@ -69,6 +69,7 @@ def evidence_of(track: Track, *, harm_at: float, safe_at: float, spent: bool) ->
             tasks_canary=reading.tasks_canary,
             tasks_baseline=reading.tasks_baseline,
             note=reading.note,
+            beyond=reading.beyond,
         ),
     )
 

@@ -71,6 +71,11 @@ class Judge:
         self._left_out: Counter[str] = Counter()
 
     @property
+    def counts(self) -> tuple[int, int]:
+        """Closed tasks (or sessions, users) of baseline and canary."""
+        return self._counts[False], self._counts[True]
+
+    @property
     def last_number(self) -> int:
         """Number of the last task that every signal has done with; feeding goes on behind it."""
         return min([self._closed, *(track.cursor for track in self._tracks)])
@@ -170,7 +175,7 @@ class Judge:
 
     def may_decide(
         self,
-        evidence: Evidence = "full",
+        evidence: Evidence | None = "full",
         *,
         elapsed_s: float = 0.0,
         levels: Sequence[tuple[float, float]] | None = None,
@@ -178,14 +183,14 @@ class Judge:
         """Say whether a verdict could be other than `continue`; much cheaper than `verdict`.
 
         Args:
-            evidence: What leaving this step needs.
+            evidence: What leaving this step needs; None where nothing waits for `safe`.
             elapsed_s: Time in this analysis step.
             levels: What `levels` returns now, if that is at hand.
         """
         if self._spent(elapsed_s):
             return True
-        safe_at = log(safe_threshold(self._analysis, evidence))
-        is_safe = True
+        safe_at = inf if evidence is None else log(safe_threshold(self._analysis, evidence))
+        is_safe = evidence is not None
         for track, (harm, safe) in zip(self._tracks, levels or self.levels(), strict=True):
             signal = track.signal
             if signal.dry_run:

@@ -130,6 +130,15 @@ class LabelBet:
             return log_mean_exp(products, self._bet.shares)
         return self._restarts.log_e(products, self._bet.shares)
 
+    def bad_rates(self) -> tuple[float, float] | None:
+        """Return the shares of bad tasks of baseline and canary; None until both have tasks."""
+        totals = self._totals()
+        baseline = totals[BASELINE_BAD] + totals[BASELINE_GOOD]
+        canary = totals[CANARY_BAD] + totals[CANARY_GOOD]
+        if not baseline or not canary:
+            return None
+        return totals[BASELINE_BAD] / baseline, totals[CANARY_BAD] / canary
+
     def tasks_to(self, log_threshold: float) -> float | None:
         """Guess how many more tasks bring the evidence to a threshold, at the current weight.
 

@@ -150,6 +150,7 @@ class MeanSeries:
             tasks_baseline=tasks[0],
             tasks_canary=tasks[1],
             note=self._note(),
+            beyond=self._beyond(),
         )
 
     def tasks_to_safe(self, log_threshold: float) -> float | None:
@@ -237,6 +238,16 @@ class MeanSeries:
             middle=min(self._middle, self._top),
             top=self._top,
         )
+
+    def _beyond(self) -> tuple[float, float, float] | None:
+        """Return what the cap hides, where it tells more than the capped means do."""
+        rates = None if self._tail is None else self._tail.bad_rates()
+        if self._tail is None or rates is None or rates[1] <= rates[0]:
+            return None
+        mean_harm = float(self._bets[0].log_e(self._pending(self._bets[0].rows))[0])
+        if self._tail.log_e < max(0.0, mean_harm):
+            return None
+        return self._top, rates[1], rates[0]
 
     def _note(self) -> str:
         if self._top:

@@ -28,6 +28,7 @@ def describe(
     tasks_canary: int,
     tasks_baseline: int,
     note: str = "",
+    beyond: tuple[float, float, float] | None = None,
 ) -> str:
     """Return one signal's figures in one sentence; they are in the signal's own orientation."""
     parts = [_figures(signal, canary, baseline, tasks_canary, tasks_baseline)]
@@ -37,11 +38,15 @@ def describe(
     if signal.compare == "absolute" and interval is not None:
         low, high = (100 * (end + limit) for end in interval)
         parts[0] += f" [{low:.1f}, {high:.1f}]"
+    if beyond is not None:
+        cap = quantities.value(signal, beyond[0], 0)
+        ours, theirs = (f"{100 * share:.1f} %" for share in beyond[1:])
+        parts.append(f"{ours} against {theirs} of the tasks above {cap}, the cap")
     if note:
         parts.append(note)
     parts.append(f"limit {quantities.limit(signal, limit)}")
     word = WORDS[ruling]
-    if ruling is Ruling.HARM and _within(signal, difference, limit):
+    if ruling is Ruling.HARM and beyond is None and _within(signal, difference, limit):
         word = "harm, a proven loss"
     return f"{signal.name}: {', '.join(parts)}: {word}"
 

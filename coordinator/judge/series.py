@@ -18,6 +18,8 @@ class Reading:
         log_harm: Logarithm of the evidence of harm.
         log_safe: Logarithm of the evidence of non-inferiority.
         note: Half a sentence that the figures cannot say, such as what is still missing.
+        beyond: A cap, and the shares of the canary's and of the baseline's tasks above it; None
+            unless that is what speaks for harm.
     """
 
     baseline: float | None
@@ -29,6 +31,7 @@ class Reading:
     tasks_baseline: int
     tasks_canary: int
     note: str = ""
+    beyond: tuple[float, float, float] | None = None
 
 
 Value = float | tuple[float, ...]

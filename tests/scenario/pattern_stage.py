@@ -63,7 +63,9 @@ class WatchedRuntime(LocalRuntime):
     def _recorder(self, source: str, node: str) -> Recorder:
         ahead_s = self._ahead_s.get(split_node(node)[1], 0.0)
         loop = asyncio.get_running_loop()
-        return Recorder(source, node, clock_ns=lambda: int((loop.time() + ahead_s) * 1e9))
+        return Recorder(
+            source, node, now=loop.time, clock_ns=lambda: int((loop.time() + ahead_s) * 1e9)
+        )
 
     def _take(self, recorder: Recorder) -> None:
         delivery = recorder.take()
@@ -71,12 +73,13 @@ class WatchedRuntime(LocalRuntime):
             return
         version = split_node(recorder.source.partition("#")[0])[1]
         if self._chance.random() < self._lose.get(version, 0.0):
-            self.gaps |= set(delivery.batch.records["task"].tolist())
+            self.gaps |= set(delivery.rows["task"].tolist())
             return
         now_s = asyncio.get_running_loop().time()
-        records = delivery.batch.records.copy()
+        batch = delivery.batch()
+        records = batch.records.copy()
         records["t"] = np.minimum(records["t"], int(now_s * 1e9))  # as the collector does
-        self.batches.append(replace(delivery.batch, records=records))
+        self.batches.append(replace(batch, records=records))
         self._collector.take(delivery, now_s=now_s)
 
 

@@ -2,6 +2,8 @@
 
 import json
 import random
+import re
+from dataclasses import replace
 from math import exp, log
 
 import numpy as np
@@ -10,9 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rolewise.coordinator.judge.absolute_mean import AbsoluteMeanSeries
+from rolewise.coordinator.judge.analysis import Analysis, Signal
+from rolewise.coordinator.judge.judge import Judge
 from rolewise.coordinator.judge.linear_bet import LinearBet, log_factors, one_row
 from rolewise.coordinator.judge.mean_grid import DIFFERENCES, grid_interval
 from rolewise.coordinator.judge.means import MeanSeries
+from rolewise.coordinator.judge.verdict import Ruling
+from tests.unit.judge.records import ROLE, SALT, a_record
 from tests.unit.judge.stopping import Step, add_to_series, best_stopped_mean, harm, safe
 
 ARMS = (1, 0, 0, 1, 0, 1, 0, 0)
@@ -231,3 +237,24 @@ def test_an_interval_is_what_no_point_beyond_it_is_left_of():
     assert (low, high) == (DIFFERENCES[2], DIFFERENCES[-4])
     logs[5] = logs[half + 7] = out  # with points before and behind that are not ruled out
     assert grid_interval(logs, is_relative=False) == (low, high)
+
+
+def test_what_the_cap_hides_is_said_where_it_decides():
+    """Equal capped means, but some of the canary's tasks cost ten times the cap."""
+    rng = random.Random(5)
+    tokens = Signal(name="tokens", metric="gen_ai.tokens", tolerate=0.25)
+    judge = Judge(Analysis(signals=(tokens,)), role=ROLE, salt=SALT)
+    records = []
+    for number in range(1, 3001):
+        canary = rng.random() < 0.5
+        amount = 100_000 if canary and rng.random() < 0.08 else int(rng.uniform(900, 1100))
+        record = a_record(number, canary=canary)
+        records.append(replace(record, input_tokens=amount, output_tokens=0))
+    judge.feed(records)
+    verdict = judge.verdict()
+    assert verdict.ruling is Ruling.HARM
+    assert verdict.reason.startswith("harm: tokens ")
+    assert re.search(
+        r", 1\d\.\d % against [0-3]\.\d % of the tasks above 1 \d{3} tokens, the cap, limit \+25 %",
+        verdict.reason,
+    )

@@ -27,9 +27,7 @@ class Fleet:
         self.ids = 0
         self.collector = Collector()
         self.recorders = {
-            "": Recorder(
-                "gateway", "", now=lambda: self.now, clock_ns=lambda: int(self.now * 1e9)
-            ),
+            "": Recorder("gateway", "", now=lambda: self.now, clock_ns=lambda: int(self.now * 1e9)),
             "planner": Recorder(
                 "planner@v1#1.0",
                 "planner@v1",
