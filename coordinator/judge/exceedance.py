@@ -31,6 +31,8 @@ SCALES = tuple(1.04 ** (k + 0.5) for k in range(-36, 36))
 """Factors, from about 1/4 to 4, among which the interval is sought; 1 is not one of them, so that
 equal values are on neither edge."""
 
+LARGEST: float = SCALES[-1]
+
 BELOW, AT, ABOVE, CANARY = range(4)
 """Cells of a stratum: three of the baseline, then one for each gap between scales."""
 
@@ -68,11 +70,19 @@ class Exceedance:
         quantile: Inside (0, 1).
         tolerate: Relative excess of the canary's quantile that is still safe.
         harm_margin: Relative excess that it must have, beyond doubt, to be harm.
+        has_interval: Keep what an interval needs: how far above the mark the values are.
     """
 
     __slots__ = ("_harm", "_room", "_safe", "_slack", "_strata", "mark", "quantile")
 
-    def __init__(self, *, quantile: float, tolerate: float, harm_margin: float = 0.0) -> None:
+    def __init__(
+        self,
+        *,
+        quantile: float,
+        tolerate: float,
+        harm_margin: float = 0.0,
+        has_interval: bool = True,
+    ) -> None:
         self.quantile = quantile
         self.mark: float | None = None
         """What is exceeded, in seconds; infinite where the baseline has no such quantile."""
@@ -80,7 +90,7 @@ class Exceedance:
         self._slack = 1.0 + harm_margin
         self._harm = LabelBet(slow_bet(quantile))
         self._safe = LabelBet(fast_bet(quantile))
-        self._strata = Strata(CANARY + len(SCALES) + 1)
+        self._strata = Strata(CANARY + len(SCALES) + 1) if has_interval else None
 
     def set_mark(self, value: float) -> None:
         """Compare with this value from here on."""
@@ -96,7 +106,8 @@ class Exceedance:
         """Age in seconds beyond which it makes no difference when, or if, a task ends."""
         if self.mark is None:
             return 0.0  # nothing is compared yet
-        return self.mark * max(float(SCALES[-1]), self._room, self._slack)
+        furthest = max(self._room, self._slack)
+        return self.mark * (furthest if self._strata is None else max(LARGEST, furthest))
 
     def add(self, value: float, *, canary: bool, weight: float) -> bool:
         """Count one value; return whether it exceeds the mark."""
@@ -107,6 +118,8 @@ class Exceedance:
         late = value / (self._room if canary else 1.0) >= mark
         self._harm.add(canary=canary, weight=weight, bad=slow)
         self._safe.add(canary=canary, weight=weight, bad=late)
+        if self._strata is None:
+            return value > mark
         if canary:
             cell = CANARY + bisect_left(SCALES, value / mark)
         else:
@@ -135,9 +148,9 @@ class Exceedance:
 
     def interval(self) -> tuple[float, float] | None:
         """Return the interval of the canary's relative excess; an open end is -1 or infinite."""
-        weights, cells = self._strata.split()
-        if not len(weights):
+        if self._strata is None or not self._strata.rows:
             return None
+        weights, cells = self._strata.split()
         baseline, gaps = cells[:, :CANARY], cells[:, CANARY:]
         count = gaps.sum(axis=1, keepdims=True)
         above = count - np.cumsum(gaps, axis=1)[:, :-1]
@@ -174,7 +187,7 @@ class Exceedance:
         return {
             "harm": self._harm.to_json(),
             "safe": self._safe.to_json(),
-            "strata": self._strata.to_json(),
+            "strata": None if self._strata is None else self._strata.to_json(),
             "frozen": self.mark is not None,
             "mark": None if self.mark in {None, inf} else self.mark,
         }
@@ -183,7 +196,8 @@ class Exceedance:
         """Take over the state."""
         self._harm.load(data["harm"])
         self._safe.load(data["safe"])
-        self._strata.load(data["strata"])
+        if self._strata is not None:
+            self._strata.load(data["strata"])
         self.mark = None if not data["frozen"] else inf if data["mark"] is None else data["mark"]
 
 

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from rolewise.coordinator.judge.packing import pack_counts, unpack_counts
 from rolewise.coordinator.judge.projection import EDGE
 
 Numbers = npt.NDArray[np.float64]
@@ -55,11 +56,20 @@ class Strata:
 
     def to_json(self) -> dict[str, Any]:
         """Return all that is needed to go on exactly here."""
-        return {"rows": [list(row) for row in self.rows], "seen": self._seen, "next": self._next}
+        return {
+            "weights": [row[0] for row in self.rows],
+            "cells": pack_counts(int(count) for row in self.rows for count in row[1:]),
+            "seen": self._seen,
+            "next": self._next,
+        }
 
     def load(self, data: dict[str, Any]) -> None:
         """Take over what `to_json` returned."""
-        self.rows = [list(row) for row in data["rows"]]
+        counts, width = unpack_counts(data["cells"]), self.width
+        self.rows = [
+            [weight, *counts[at * width : (at + 1) * width]]
+            for at, weight in enumerate(data["weights"])
+        ]
         self._seen, self._next = data["seen"], data["next"]
 
     def split(self) -> tuple[Numbers, Numbers]:

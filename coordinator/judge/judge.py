@@ -103,8 +103,8 @@ class Judge:
             return
         self._count_closed(fresh)
         for track in self._tracks:
+            track.learn(record for record, _ in fresh)
             for record, draw in fresh:
-                track.learn(record)
                 if record.number <= track.cursor:
                     continue
                 if draw is not None:

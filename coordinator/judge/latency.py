@@ -50,8 +50,14 @@ class LatencySeries:
     ) -> None:
         self.compares = True
         self._room, self._slack = 1.0 + tolerate, 1.0 + harm_margin
+        shown = WHOLE[SHOWN] if quantile is None else quantile
         self._parts = tuple(
-            Exceedance(quantile=one, tolerate=tolerate, harm_margin=harm_margin)
+            Exceedance(
+                quantile=one,
+                tolerate=tolerate,
+                harm_margin=harm_margin,
+                has_interval=one == shown,
+            )
             for one in (WHOLE if quantile is None else (quantile,))
         )
         self._ranks = RankBet() if quantile is None else None

@@ -14,16 +14,15 @@ from typing import Any
 from rolewise.coordinator.judge.arm_means import ArmMeans
 from rolewise.coordinator.judge.bernoulli import harm_bet
 from rolewise.coordinator.judge.label_bet import LabelBet
-from rolewise.coordinator.judge.linear_bet import (
+from rolewise.coordinator.judge.linear_bet import MeanBet, growth
+from rolewise.coordinator.judge.mean_grid import (
     Block,
-    LinearBet,
+    GridBet,
     Numbers,
-    Rows,
-    growth,
+    grid_interval,
+    grid_rows,
     log_factors,
-    one_row,
 )
-from rolewise.coordinator.judge.mean_grid import grid_interval, grid_rows
 from rolewise.coordinator.judge.mixture import log_mean_exp
 from rolewise.coordinator.judge.reference import LEAST_UNITS, Sample
 from rolewise.coordinator.judge.series import Reading, Value
@@ -31,7 +30,8 @@ from rolewise.coordinator.judge.series import Reading, Value
 CAP_QUANTILE = 0.99
 PRIOR_UNITS = 20.0
 PRIOR_SHARE = 0.2  # of the largest value: what the baseline's mean is taken for at first
-LEAST_BLOCK, BLOCK_GROWTH, MOST_BLOCK = 10, 0.05, 512
+A_HAIR_MORE = 1.0 + 1e-6  # the sample is in single precision: equal values are not above the cap
+LEAST_BLOCK, BLOCK_GROWTH, MOST_BLOCK = 10, 0.05, 128
 HARM_SHARES = (0.75, 0.25)  # of the mean and of what its cap hides
 OVER_GROWTH = 1.6  # mean number of units over what the best single stake would need
 CANARY_PRIOR = 100.0  # pseudo-units that draw the canary's estimate to the baseline's
@@ -48,12 +48,15 @@ class MeanSeries:
     """
 
     __slots__ = (
-        "_bets",
         "_block",
+        "_grid",
+        "_harm",
         "_is_relative",
         "_means",
         "_middle",
+        "_most",
         "_prior",
+        "_safe",
         "_sample",
         "_tail",
         "_tolerate",
@@ -74,21 +77,15 @@ class MeanSeries:
         self.compares = True
         self._is_relative = is_relative
         self._tolerate = tolerate
-        self._bets = tuple(
-            LinearBet(rows, restarts=index == 0)
-            for index, rows in enumerate(
-                (
-                    _null(harm_margin, is_relative=is_relative, harm=True),
-                    _null(tolerate, is_relative=is_relative, harm=False),
-                    grid_rows(is_relative=is_relative),
-                )
-            )
-        )
+        self._harm = _bet(harm_margin, is_relative=is_relative, harm=True)
+        self._safe = _bet(tolerate, is_relative=is_relative, harm=False)
+        self._grid = GridBet(grid_rows(is_relative=is_relative))
         self._top = 1.0 if not is_relative else (cap or 0.0)
         self._wants_cap = is_relative and cap is None
         self._tail = LabelBet(harm_bet(prior_bad=1.0, prior_good=99.0)) if is_relative else None
         self._sample = Sample()
         self._block = Block()
+        self._most = LEAST_BLOCK  # units of this block
         self._means = ArmMeans()
         self._prior = self._middle = PRIOR_SHARE * self._top
         self._total = [0.0, 0.0]  # units of the baseline and the sum of their values
@@ -98,29 +95,35 @@ class MeanSeries:
         assert not isinstance(value, tuple)  # noqa: S101 (only message latencies are)
         if not 0.0 < weight < 1.0:
             return False
-        if weight != self._block.weight or not self._top:
+        if weight != self._block.weight:
             self._begin_weight(weight)
-        if not canary and self._is_relative:
+        top = self._top
+        if not canary and self._wants_cap:
             self._sample.add(value)
-        if not self._top:
+            if not top and value > 0.0:
+                self._begin_weight(weight)
+        if not top:
             return False
         if failed and self._is_relative:
-            value = max(value, min(self._middle, self._top))
+            value = max(value, min(self._middle, top))
         if self._tail is not None:
-            self._tail.add(canary=canary, weight=weight, bad=value > self._top)
-        capped = min(value, self._top)
+            self._tail.add(canary=canary, weight=weight, bad=value > top)
+        capped = min(value, top)
+        self._harm.add(capped, canary=canary)
+        self._safe.add(capped, canary=canary)
         self._block.add(capped, canary=canary)
         self._means.add(weight, capped, canary=canary)
         if not canary:
             self._total[0] += 1.0
             self._total[1] += capped
-        if len(self._block) >= self._block_limit:
-            self._multiply(changed=False)
+        if len(self._block) >= self._most:
+            self._multiply()
+            self._set_bets()
         return value > self._middle
 
     def levels(self) -> tuple[float, float]:
         """See `Series`."""
-        harm, safe = (float(bet.log_e(self._pending(bet.rows))[0]) for bet in self._bets[:2])
+        harm, safe = self._harm.log_e, self._safe.log_e
         if self._tail is not None:
             harm = log_mean_exp((harm, self._tail.log_e), HARM_SHARES)
         return harm, safe
@@ -134,10 +137,7 @@ class MeanSeries:
             shift = means[1] - means[0]
             relative = shift / means[0] if means[0] else None
             difference = relative if self._is_relative else shift
-        grid = self._bets[2]
-        interval = grid_interval(
-            grid.log_e(self._pending(grid.rows)), is_relative=self._is_relative
-        )
+        interval = grid_interval(self._grid.log_e(self._pending()), is_relative=self._is_relative)
         log_harm, log_safe = self.levels()
         tasks = self._means.counts
         return Reading(
@@ -176,11 +176,14 @@ class MeanSeries:
     def to_json(self) -> dict[str, Any]:
         """Return the state."""
         return {
-            "bets": [bet.to_json() for bet in self._bets],
+            "harm": self._harm.to_json(),
+            "safe": self._safe.to_json(),
+            "grid": self._grid.to_json(),
             "tail": None if self._tail is None else self._tail.to_json(),
             "sample": self._sample.to_json(),
             "block": self._block.to_json(),
             "means": self._means.to_json(),
+            "most": self._most,
             "middle": self._middle,
             "prior": self._prior,
             "top": self._top,
@@ -189,49 +192,51 @@ class MeanSeries:
 
     def load(self, data: dict[str, Any]) -> None:
         """Take over the state."""
-        for bet, stored in zip(self._bets, data["bets"], strict=True):
-            bet.load(stored)
+        self._harm.load(data["harm"])
+        self._safe.load(data["safe"])
+        self._grid.load(data["grid"])
         if self._tail is not None:
             self._tail.load(data["tail"])
         self._sample.load(data["sample"])
         self._block.load(data["block"])
         self._means.load(data["means"])
+        self._most = data["most"]
         self._middle, self._prior, self._top = data["middle"], data["prior"], data["top"]
         self._total = list(data["total"])
 
-    @property
-    def _block_limit(self) -> int:
-        units = sum(self._means.counts)
-        return int(min(MOST_BLOCK, max(LEAST_BLOCK, BLOCK_GROWTH * units)))
-
     def _begin_weight(self, weight: float) -> None:
         """Close the block, and set the cap for the units to come, if there are enough values."""
-        changed = weight != self._block.weight
-        if changed:
-            self._multiply(changed=True)
-            self._block.weight = weight
+        self._multiply()
+        self._block.weight = weight
         if self._wants_cap and len(self._sample) >= LEAST_UNITS:
-            self._top = self._sample.quantile(CAP_QUANTILE)
+            self._top = A_HAIR_MORE * self._sample.quantile(CAP_QUANTILE)
             if not self._total[0]:
                 self._prior = self._middle = self._sample.mean(self._top)
+        if self._top:
+            self._set_bets()
 
-    def _multiply(self, *, changed: bool) -> None:
+    def _multiply(self) -> None:
         """Multiply the block's factors in, and look at the baseline's mean for the next ones."""
-        units = len(self._block)
-        for bet in self._bets:
-            logs = self._pending(bet.rows)
-            if logs is not None:
-                bet.add_block(logs, units=units, changed=changed)
-        self._block.clear()
-        count, total = self._total
-        self._middle = (total + PRIOR_UNITS * self._prior) / (count + PRIOR_UNITS)
+        logs = self._pending()
+        if logs is not None:
+            self._grid.add_block(logs)
+            self._block.clear()
+            units = sum(self._means.counts)
+            self._most = int(min(MOST_BLOCK, max(LEAST_BLOCK, BLOCK_GROWTH * units)))
+            count, total = self._total
+            self._middle = (total + PRIOR_UNITS * self._prior) / (count + PRIOR_UNITS)
 
-    def _pending(self, rows: Rows) -> Numbers | None:
+    def _set_bets(self) -> None:
+        middle = min(self._middle, self._top)
+        for bet in (self._harm, self._safe):
+            bet.set(weight=self._block.weight, middle=middle, top=self._top)
+
+    def _pending(self) -> Numbers | None:
         if not len(self._block):
             return None
         values, canary = self._block.columns()
         return log_factors(
-            rows,
+            self._grid.rows,
             values=values,
             canary=canary,
             weight=self._block.weight,
@@ -257,7 +262,7 @@ class MeanSeries:
         return f"{LEAST_UNITS} tasks of the baseline set the cap, {len(self._sample)} are in"
 
 
-def _null(margin: float, *, is_relative: bool, harm: bool) -> Rows:
+def _bet(margin: float, *, is_relative: bool, harm: bool) -> MeanBet:
     if is_relative:
-        return one_row(scale=1.0 / (1.0 + margin), harm=harm)
-    return one_row(shift=margin, harm=harm)
+        return MeanBet(scale=1.0 / (1.0 + margin), harm=harm, restarts=harm)
+    return MeanBet(shift=margin, harm=harm, restarts=harm)

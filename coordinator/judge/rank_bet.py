@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from rolewise.coordinator.judge.mixture import log_mean_exp
-from rolewise.coordinator.judge.reference import pack, unpack
+from rolewise.coordinator.judge.packing import pack_single, unpack_single
 
 SLOWDOWNS = (1.1, 1.25, 1.5, 2.0, 3.0)
 SHARES = (1.0 / len(SLOWDOWNS),) * len(SLOWDOWNS)
@@ -77,13 +77,13 @@ class RankBet:
         return {
             "logs": list(self._logs),
             "weight": self._weight,
-            "ordered": pack(self._ordered),
+            "ordered": pack_single(self._ordered),
         }
 
     def load(self, data: dict[str, Any]) -> None:
         """Take over what `to_json` returned."""
         self._logs = list(data["logs"])
-        ordered = unpack(data["ordered"])
+        ordered = unpack_single(data["ordered"])
         if ordered:
             self._set(ordered, data["weight"])
 

@@ -6,10 +6,10 @@ that was set by them should be rounded likewise: else equal values would not be 
 
 from __future__ import annotations
 
-import base64
 from array import array
-from collections.abc import Iterable
 from math import ceil, inf
+
+from rolewise.coordinator.judge.packing import pack_single, unpack_single
 
 SAMPLE_UNITS = 1000
 LEAST_UNITS, MOST_LEAST_UNITS = 50, 200
@@ -19,16 +19,6 @@ VALUES_ABOVE = 10.0  # a mark with fewer of its sample above it is hardly known
 def least_units(quantile: float) -> int:
     """Return how many values set the mark of a quantile."""
     return ceil(min(MOST_LEAST_UNITS, max(LEAST_UNITS, VALUES_ABOVE / (1.0 - quantile) - 1e-9)))
-
-
-def pack(values: Iterable[float]) -> str:
-    """Return values in single precision as text."""
-    return base64.b64encode(array("f", values).tobytes()).decode()
-
-
-def unpack(text: str) -> list[float]:
-    """Return what was packed."""
-    return array("f", base64.b64decode(text)).tolist()
 
 
 class Sample:
@@ -75,9 +65,9 @@ class Sample:
 
     def to_json(self) -> dict[str, str | int]:
         """Return the values, packed."""
-        return {"packed": pack(self._values), "at": self._at}
+        return {"packed": pack_single(self._values), "at": self._at}
 
     def load(self, data: dict[str, str | int]) -> None:
         """Take over what `to_json` returned."""
-        self._values = array("f", unpack(str(data["packed"])))
+        self._values = array("f", unpack_single(str(data["packed"])))
         self._at = int(data["at"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, deque
+from collections.abc import Iterable
 from typing import Any
 
 from rolewise.coordinator.judge.analysis import Signal
@@ -64,14 +65,17 @@ class Track:
             self.examples[canary].append(record.task)
         return True
 
-    def learn(self, record: TaskRecord) -> None:
-        """Take note of how a task has ended, if it was taken in while it ran."""
-        if record.number not in self._owed or record.outcome is Outcome.RUNNING:
+    def learn(self, records: Iterable[TaskRecord]) -> None:
+        """Take note of how those have ended that were taken in while they ran."""
+        if not self._owed or not isinstance(self.series, EarlySeries):
             return
-        canary, bad = self._owed.pop(record.number)
-        value = self.outcome(record)
-        if isinstance(self.series, EarlySeries) and isinstance(value, float):
-            self.series.learn(value, canary=canary, bad=bad)
+        for record in records:
+            if record.outcome is Outcome.RUNNING or record.number not in self._owed:
+                continue
+            canary, bad = self._owed.pop(record.number)
+            value = self.outcome(record)
+            if isinstance(value, float):
+                self.series.learn(value, canary=canary, bad=bad)
 
     def _take_running(
         self, record: TaskRecord, *, canary: bool, weight: float, now_s: float

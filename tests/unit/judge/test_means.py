@@ -14,8 +14,14 @@ from hypothesis import strategies as st
 from rolewise.coordinator.judge.absolute_mean import AbsoluteMeanSeries
 from rolewise.coordinator.judge.analysis import Analysis, Signal
 from rolewise.coordinator.judge.judge import Judge
-from rolewise.coordinator.judge.linear_bet import LinearBet, log_factors, one_row
-from rolewise.coordinator.judge.mean_grid import DIFFERENCES, grid_interval
+from rolewise.coordinator.judge.linear_bet import STAKES, MeanBet
+from rolewise.coordinator.judge.mean_grid import (
+    DIFFERENCES,
+    GridBet,
+    Rows,
+    grid_interval,
+    log_factors,
+)
 from rolewise.coordinator.judge.means import MeanSeries
 from rolewise.coordinator.judge.verdict import Ruling
 from tests.unit.judge.records import ROLE, SALT, a_record
@@ -34,20 +40,27 @@ def amounts(**fields):
 
 
 @pytest.mark.parametrize(
-    ("row", "wanted"),
-    [(one_row(harm=True), 2.007877), (one_row(shift=0.1, harm=False), 0.855676)],
+    ("shift", "harm", "wanted"), [(0.0, True, 2.007877), (0.1, False, 0.855676)]
 )
-def test_w10_a_fixed_middle(row, wanted):
-    bet = LinearBet(row)
+def test_w10_a_fixed_middle(shift, harm, wanted):
+    bet = MeanBet(shift=shift, harm=harm)
+    bet.set(weight=0.25, middle=0.2, top=1.0)
+    for arm, value in zip(ARMS, VALUES, strict=True):
+        bet.add(value, canary=bool(arm))
+    assert exp(bet.log_e) == pytest.approx(wanted, abs=5e-7)
+    sign = 1.0 if harm else -1.0
+    rows = Rows(
+        scale=np.ones(1), shift=np.array([shift]), sign=np.array([sign]), stakes=tuple(STAKES)
+    )
     logs = log_factors(
-        row,
+        rows,
         values=np.array(VALUES),
         canary=np.array(ARMS, dtype=np.bool_),
         weight=0.25,
         middle=0.2,
         top=1.0,
     )
-    assert exp(bet.log_e(logs)[0]) == pytest.approx(wanted, abs=5e-7)
+    assert exp(GridBet(rows).log_e(logs)[0]) == pytest.approx(wanted, abs=5e-7)
 
 
 def test_w10_unit_by_unit_by_the_formula():
@@ -195,7 +208,7 @@ def test_a_failed_task_counts_for_the_mean_but_never_as_above_the_cap():
     assert series.to_json()["middle"] > 10.0
     series.add(canary=True, weight=0.5, value=0.0, failed=True)
     tail = series.to_json()["tail"]
-    assert series.to_json()["top"] == 10.0
+    assert series.to_json()["top"] == pytest.approx(10.0)
     assert tail["cells"] == [0, 0, 1, 0]  # a canary, not above the cap
 
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from rolewise.coordinator.judge.latency import LatencySeries
+from rolewise.coordinator.judge.packing import unpack_single
 from rolewise.coordinator.judge.rank_bet import SHARES, SLOWDOWNS, RankBet, rank_of
-from rolewise.coordinator.judge.reference import unpack
 from tests.unit.judge.stopping import Step, add_to_series, best_stopped_mean, harm, safe
 
 REFERENCE = [3.0, 5.0, 7.0, 8.0, 9.0, 11.0, 12.0, 15.0, 20.0, 40.0]
@@ -123,7 +123,7 @@ def test_a_large_sample_is_thinned_to_what_the_state_can_carry():
     values = sorted(rng.lognormvariate(0.0, 0.8) for _ in range(1000))
     bet = a_rank_bet(values)
     assert len(json.dumps(bet.to_json())) < 1600
-    thin = unpack(bet.to_json()["ordered"])
+    thin = unpack_single(bet.to_json()["ordered"])
     for level in (0.1, 0.5, 0.9, 0.99):
         value = values[int(1000 * level)]
         assert rank_of(thin, value) == pytest.approx(rank_of(values, value), abs=0.004)

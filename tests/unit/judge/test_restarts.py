@@ -5,13 +5,11 @@ import json
 import random
 from math import exp, log
 
-import numpy as np
 import pytest
 
 from rolewise.coordinator.judge import restarts
 from rolewise.coordinator.judge.bernoulli import harm_bet
 from rolewise.coordinator.judge.label_bet import LabelBet
-from rolewise.coordinator.judge.linear_bet import LinearBet, log_factors, one_row
 from rolewise.coordinator.judge.means import MeanSeries
 from rolewise.coordinator.judge.restarts import Restarts
 from tests.unit.judge.stopping import Step, add_to_series, best_stopped_mean, harm
@@ -96,17 +94,3 @@ def test_late_harm_is_found_sooner_than_without_restarts():
                     break
             delays[is_kept] += number - 6000
     assert 0 < delays[True] < 0.85 * delays[False]
-
-
-def test_a_linear_bet_carries_its_restarts():
-    rows = one_row(harm=True)
-    bet = LinearBet(rows, restarts=True)
-    weak = {"rows": rows, "weight": 0.5, "middle": 0.2, "top": 1.0}
-    healthy = log_factors(values=np.full(400, 0.2), canary=np.arange(400) % 2 == 0, **weak)
-    bet.add_block(healthy, units=400, changed=True)
-    again = LinearBet(rows, restarts=True)
-    again.load(bet.to_json())
-    harmful = log_factors(
-        values=np.where(np.arange(40) % 2 == 0, 0.9, 0.2), canary=np.arange(40) % 2 == 0, **weak
-    )
-    assert again.log_e(harmful) == bet.log_e(harmful)
