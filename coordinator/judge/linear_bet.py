@@ -12,7 +12,7 @@ The reference m stands still for a while, as it may. Many nulls at once: `mean_g
 
 from __future__ import annotations
 
-from math import log1p, sqrt
+from math import log, sqrt
 from typing import Any
 
 from rolewise.coordinator.judge.mixture import log_mean_exp
@@ -20,6 +20,8 @@ from rolewise.coordinator.judge.restarts import Restarts
 
 STAKES = (0.9, 0.5, 0.25, 0.12, 0.06, 0.03, 0.015)
 SMALLEST_WORST = 1e-9
+AT_ONCE = 32
+"""Factors whose product is within the range of numbers, for weights down to a millionth."""
 SHARES = (1.0 / len(STAKES),) * len(STAKES)
 
 Line = tuple[float, float]
@@ -36,7 +38,17 @@ class MeanBet:
         restarts: Keep part of the first coin for harm that begins late.
     """
 
-    __slots__ = ("_lines", "_logs", "_restarts", "_scale", "_shift", "_sign", "_units", "_weight")
+    __slots__ = (
+        "_lines",
+        "_logs",
+        "_products",
+        "_restarts",
+        "_scale",
+        "_shift",
+        "_sign",
+        "_units",
+        "_weight",
+    )
 
     def __init__(
         self, *, scale: float = 1.0, shift: float = 0.0, harm: bool, restarts: bool = False
@@ -44,6 +56,7 @@ class MeanBet:
         self._scale, self._shift = scale, shift
         self._sign = 1.0 if harm else -1.0
         self._logs = [0.0] * len(STAKES)
+        self._products = [1.0] * len(STAKES)  # of the factors that are not in `_logs` yet
         self._restarts = Restarts(len(STAKES)) if restarts else None
         self._units = 0
         self._weight = 0.0
@@ -57,6 +70,7 @@ class MeanBet:
             middle: The reference m, in [0, top].
             top: The largest value that there is.
         """
+        self._fold()
         if self._restarts is not None:
             changed = weight != self._weight
             self._restarts.note(self._logs, units=self._units, changed=changed)
@@ -76,22 +90,26 @@ class MeanBet:
         """Count a unit."""
         first, second = self._lines[canary]
         gain = first + second * value
-        self._logs = [
-            one + log1p(stake * gain) for one, stake in zip(self._logs, STAKES, strict=True)
+        self._products = [
+            one + one * stake * gain for one, stake in zip(self._products, STAKES, strict=True)
         ]
         self._units += 1
+        if self._units % AT_ONCE == 0:
+            self._fold()
 
     @property
     def log_e(self) -> float:
         """Logarithm of the evidence against the null."""
+        logs = self._totals()
         if self._restarts is not None:
-            return self._restarts.log_e(self._logs, SHARES)
-        return log_mean_exp(self._logs, SHARES)
+            return self._restarts.log_e(logs, SHARES)
+        return log_mean_exp(logs, SHARES)
 
     def to_json(self) -> dict[str, Any]:
         """Return all that is needed to go on exactly here."""
         return {
             "logs": list(self._logs),
+            "products": list(self._products),
             "units": self._units,
             "weight": self._weight,
             "lines": [list(line) for line in self._lines],
@@ -100,11 +118,19 @@ class MeanBet:
 
     def load(self, data: dict[str, Any]) -> None:
         """Take over what `to_json` returned."""
-        self._logs, self._units, self._weight = data["logs"], data["units"], data["weight"]
+        self._logs, self._products = list(data["logs"]), list(data["products"])
+        self._units, self._weight = data["units"], data["weight"]
         (a, b), (c, d) = data["lines"]
         self._lines = ((a, b), (c, d))
         if self._restarts is not None:
             self._restarts.load(data["restarts"])
+
+    def _fold(self) -> None:
+        self._logs = self._totals()
+        self._products = [1.0] * len(STAKES)
+
+    def _totals(self) -> list[float]:
+        return [one + log(more) for one, more in zip(self._logs, self._products, strict=True)]
 
 
 def growth(margin: float, spread: float, weight: float) -> float:

@@ -15,14 +15,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from rolewise.coordinator.judge.linear_bet import SMALLEST_WORST
+from rolewise.coordinator.judge.linear_bet import AT_ONCE, SMALLEST_WORST
 from rolewise.coordinator.judge.packing import pack_double, unpack_double
 
 Numbers = npt.NDArray[np.float64]
 
 INTERVAL_ERROR = 0.05
 GRID_STAKES = (0.4, 0.1, 0.025)
-AT_ONCE = 32  # factors whose product is within the range of numbers for weights down to 1e-6
 
 _EXCESSES = (
     *(0.01, 0.02, 0.03, 0.05, 0.07, 0.1, 0.13, 0.16, 0.2, 0.25, 0.3, 0.4, 0.5),

@@ -249,8 +249,7 @@ class MeanSeries:
         rates = None if self._tail is None else self._tail.bad_rates()
         if self._tail is None or rates is None or rates[1] <= rates[0]:
             return None
-        mean_harm = float(self._bets[0].log_e(self._pending(self._bets[0].rows))[0])
-        if self._tail.log_e < max(0.0, mean_harm):
+        if self._tail.log_e < max(0.0, self._harm.log_e):
             return None
         return self._top, rates[1], rates[0]
 

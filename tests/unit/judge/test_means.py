@@ -271,3 +271,16 @@ def test_what_the_cap_hides_is_said_where_it_decides():
         r", 1\d\.\d % against [0-3]\.\d % of the tasks above 1 \d{3} tokens, the cap, limit \+25 %",
         verdict.reason,
     )
+
+
+def test_the_largest_factors_there_are_stay_within_range():
+    """A weight of a millionth, and many canaries in a row, all of them as bad as can be."""
+    bet = MeanBet(harm=True, restarts=True)
+    bet.set(weight=1e-6, middle=0.0, top=1.0)
+    for _ in range(100):
+        bet.add(1.0, canary=True)
+    each = [sum(log(1.0 + stake * 1e6) for _ in range(100)) for stake in STAKES]
+    assert bet.to_json()["logs"] == pytest.approx(
+        [96 / 100 * one for one in each], rel=1e-6
+    )  # the last four are in the products
+    assert bet.log_e == pytest.approx(each[0] - log(7.0) + log(0.8), rel=1e-6)
