@@ -27,6 +27,10 @@ ANALYSIS = Analysis(
     alpha=0.01, signals=(Signal(name="completion", metric="task.completed", tolerate=0.05),)
 )
 SHOWN_WEIGHTS = (5.0, 25.0)
+BEGIN, END = "<!-- operating curve: begin -->", "<!-- operating curve: end -->"
+OPERATING = """\
+![Median tasks to roll back against the share of tasks that the canary completes, for the judge and
+for the rules of other tools.](judge-operating.svg)"""
 
 
 def made_up(canary_completes: float, *, seed: int = SEED) -> list[Row]:
@@ -91,6 +95,13 @@ def operating(file: Path) -> str:
     return draw_operating(curves, baseline=COMPLETES, weights=_weights(curves))
 
 
+def show(page: Path) -> None:
+    """Let the page show the third picture."""
+    head, begin, rest = page.read_text(encoding="utf-8").partition(BEGIN)
+    _, end, tail = rest.partition(END)
+    page.write_text(f"{head}{begin}\n{OPERATING}\n{end}{tail}", encoding="utf-8")
+
+
 def _reached(point: dict[str, float | None]) -> float | None:
     """Return the median tasks, if at least half of the trials got that far."""
     return point["median_tasks"] if (point["detected_share"] or 0.0) >= 0.5 else None
@@ -113,6 +124,7 @@ def main() -> None:
     if options.operating.is_file():
         picture = operating(options.operating)
         (options.docs / "judge-operating.svg").write_text(picture, encoding="utf-8")
+        show(options.docs / "judge.md")
     else:
         print(f"{options.operating} is not there: benchmarks/judge_operating.py writes it")
 

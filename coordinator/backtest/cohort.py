@@ -46,10 +46,14 @@ def build_cohort(attempts: Iterable[Row], *, deadline_s: float | None = None) ->
         deadline_s: Age at which a task counts as timed out, whatever becomes of it later. One
             that is younger when the recording ends stays open.
     """
-    by_task: dict[str, list[Row]] = {}
+    first: dict[str, Row] = {}
+    more: dict[str, list[Row]] = {}
     for attempt in attempts:
-        by_task.setdefault(attempt.task, []).append(attempt)
-    tasks = [_join(tries) for tries in by_task.values()]
+        known = first.setdefault(attempt.task, attempt)
+        if known is not attempt:
+            more.setdefault(attempt.task, [known]).append(attempt)
+    again = list(more.values())
+    tasks = [_join(more[task]) if task in more else row for task, row in first.items()]
     ends_s = max(
         (max(one.started_s, one.ended_s if one.ended_s < inf else one.started_s) for one in tasks),
         default=0.0,
@@ -58,7 +62,6 @@ def build_cohort(attempts: Iterable[Row], *, deadline_s: float | None = None) ->
     if deadline_s is not None:
         for one in tasks:
             late += _end_at_deadline(one, deadline_s, ends_s)
-    again = [tries for tries in by_task.values() if len(tries) > 1]
     return Cohort(
         rows=sorted(tasks, key=lambda one: one.started_s),
         tried_again=len(again),
@@ -70,8 +73,6 @@ def build_cohort(attempts: Iterable[Row], *, deadline_s: float | None = None) ->
 
 
 def _join(tries: list[Row]) -> Row:
-    if len(tries) == 1:
-        return tries[0]
     tries = sorted(tries, key=lambda one: one.started_s)
     first, last = tries[0], tries[-1]
     latency = None if last.latency_s is None else last.ended_s - first.started_s
