@@ -7,7 +7,8 @@ import pytest
 from rolewise.coordinator.controller import TICK_S
 from rolewise.coordinator.waits import ROUND_S
 from tests.scenario.phantoms import count_reports
-from tests.scenario.wait_rows import CASES, Case, play
+from tests.scenario.wait_fleets import Case, play
+from tests.scenario.wait_rows import CASES
 
 PLAYED = [
     pytest.param(case, id=f"{number} {name}")

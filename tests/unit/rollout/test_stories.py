@@ -1,7 +1,5 @@
 """Whole rollouts, told as given, when, then."""
 
-from dataclasses import replace
-
 import pytest
 
 from rolewise.coordinator.judge.analysis import Analysis
@@ -10,7 +8,7 @@ from rolewise.coordinator.plan.plan import Analyse, Pause, SetWeight
 from rolewise.coordinator.rollout import requests
 from rolewise.coordinator.rollout.events import PauseCause, StageReverted, VerdictGiven
 from rolewise.coordinator.rollout.state import Phase, StageStatus, Trial, pending_commands
-from tests.unit.rollout.world import DEADLOCK, OTHERS, Story, a_plan, a_stage, a_table, pending
+from tests.unit.rollout.world import DEADLOCK, Story, a_plan, a_stage, a_table, pending
 
 
 def one_role(*steps, analysis=None, **plan) -> Story:
@@ -292,41 +290,6 @@ class TestTheWayBack:
         assert (story.state.phase, story.state.weight) == (Phase.PROGRESSING, 100.0)
         story.tick(facts=(DEADLOCK,))
         assert story.state.phase is Phase.ROLLING_BACK
-
-    def test_a_fact_that_is_not_its_fault_pauses_once(self):
-        story = one_role().tick().work()
-        weight = story.state.weight
-        story.tick(facts=(OTHERS,))
-        assert (story.state.phase, story.state.pause.cause) == (Phase.PAUSED, PauseCause.FACT)
-        assert story.state.reason == OTHERS.sentence
-        assert story.log[-1].facts == (OTHERS,)
-        before = len(story.log)
-        story.tick(facts=(OTHERS,), after_s=60)
-        assert (len(story.log), story.state.weight) == (before, weight)
-        story.resume().tick(facts=(OTHERS,))
-        assert story.state.phase is Phase.PROGRESSING, "a person has seen it"
-        another = replace(OTHERS, key="deadlock robot")
-        story.tick(facts=(OTHERS, another))
-        assert story.state.phase is Phase.PAUSED
-        assert story.log[-1].facts == (another,)
-
-    def test_a_fact_that_rolls_back_outranks_one_that_pauses(self):
-        story = one_role().tick().work()
-        story.tick(facts=(OTHERS, DEADLOCK))
-        assert story.state.phase is Phase.ROLLING_BACK
-        assert story.state.rollback.facts == (DEADLOCK,)
-
-    def test_paused_for_a_fact_it_still_rolls_back_on_another(self):
-        for more in ({"facts": (DEADLOCK,)}, {"ruling": "harm"}):
-            story = one_role().tick().work().tick(facts=(OTHERS,)).tick(**more)
-            assert story.state.phase is Phase.ROLLING_BACK
-
-    def test_the_next_stage_is_paused_for_it_again(self):
-        story = Story().tick().work().tick(facts=(OTHERS,)).resume().promote(full=True).work()
-        story.tick(after_s=20).work()
-        assert story.state.stage == 1
-        story.tick(facts=(OTHERS,))
-        assert story.state.pause.cause is PauseCause.FACT
 
     def test_harm_can_be_only_noted(self):
         story = one_role(analysis=Analysis(on_harm="hold")).tick().work().tick("harm").tick("harm")
