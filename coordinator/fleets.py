@@ -33,6 +33,7 @@ from rolewise.fleet.routing.table import RoleRoute, RoutingTable
 from rolewise.fleet.runtime import Runtime, VersionDefinition
 from rolewise.fleet.spec import FleetSpec, parse_fleet, role_settings
 from rolewise.graphs.criticality import RolePlace
+from rolewise.graphs.task_trees import TaskTrees
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,7 +160,8 @@ class Fleets:
     async def _plan(
         self, fleet: str, spec: FleetSpec, running: Release, target: Release, name: str
     ) -> Planned:
-        windows = await self.runtime(fleet).graph()
+        runtime = self.runtime(fleet)
+        windows, tasks = await asyncio.gather(runtime.graph(), runtime.task_trees())
         capacity = await self._capacity() if self._capacity is not None else None
         return plan_release(
             spec,
@@ -167,6 +169,7 @@ class Fleets:
             target,
             to_name=name,
             graph=windows.to_networkx(view="role"),
+            tasks=tasks,
             capacity=capacity,
         )
 
@@ -197,6 +200,7 @@ def plan_release(
     *,
     to_name: str = "",
     graph: nx.MultiDiGraph | None = None,
+    tasks: TaskTrees | None = None,
     capacity: Capacity | None = None,
 ) -> Planned:
     """Plan from what runs to the wanted release.
@@ -207,12 +211,13 @@ def plan_release(
         target: Role -> version wanted.
         to_name: The wanted release's name, if it has one.
         graph: Role view of the interaction graph; None while there is no traffic.
+        tasks: Trees of the last tasks, and what failed in them.
         capacity: What the cluster holds; None when it is not limited.
 
     Raises:
         RolewiseError: `plan_refused` with every problem.
     """
-    places = place_roles(spec, graph)
+    places = place_roles(spec, graph, tasks)
     try:
         plan = build_plan(
             spec,

@@ -22,6 +22,7 @@ from rolewise.graphs.rounds import Round
 if TYPE_CHECKING:
     # It brings networkx, which no replica needs: a fifth of a replica's time to start.
     from rolewise.graphs.interaction_graph import InteractionWindows
+    from rolewise.graphs.task_trees import TaskTrees
 
 
 class Fenced(Exception):
@@ -214,6 +215,10 @@ class Runtime(Protocol):
                 left out.
             recent: With the messages that were finished lately.
         """
+        ...
+
+    async def task_trees(self) -> TaskTrees:
+        """Return who asked whom in the last tasks that have ended, and what failed in them."""
         ...
 
     async def graph(self) -> InteractionWindows:

@@ -40,6 +40,10 @@ class Invocation:
     calls: tuple[Call, ...] = ()
 
 
+TaskTrees = tuple[Mapping[Invocation, int], Mapping[str, Failures]]
+"""Trees of tasks with how many had just that tree, and what was observed to fail, by role."""
+
+
 def criticality_of_tasks(
     tasks: Mapping[Invocation, int], failures: Mapping[str, Failures]
 ) -> dict[str, RoleFigures]:

@@ -117,7 +117,9 @@ async def read_fleet(fleets: Fleets, name: str) -> FleetView:
     assert state.registered is not None  # noqa: S101 (`fleet` refuses a fleet that is not)
     spec = await fleets.spec(name)
     last = await fleets.journal.last_rollout(state)
-    observed, windows = await asyncio.gather(runtime.observe(NOTHING_NEW), runtime.graph())
+    observed, windows, tasks = await asyncio.gather(
+        runtime.observe(NOTHING_NEW), runtime.graph(), runtime.task_trees()
+    )
     return view_fleet(
         spec,
         file=state.registered.file,
@@ -127,6 +129,6 @@ async def read_fleet(fleets: Fleets, name: str) -> FleetView:
         rollouts=[created.rollout for created in state.rollouts],
         last=None if state.is_fresh else last,
         observed=observed,
-        places=place_roles(spec, windows.to_networkx(view="role")),
+        places=place_roles(spec, windows.to_networkx(view="role"), tasks),
         stalls=await fleets.journal.newest_alerts(name),
     )

@@ -8,15 +8,20 @@ import networkx as nx
 
 from rolewise.fleet.spec import FleetSpec
 from rolewise.graphs.criticality import RolePlace, order_roles
+from rolewise.graphs.task_trees import TaskTrees, criticality_of_tasks, resample_criticality
 
 
-def place_roles(spec: FleetSpec, graph: nx.MultiDiGraph | None = None) -> tuple[RolePlace, ...]:
+def place_roles(
+    spec: FleetSpec, graph: nx.MultiDiGraph | None = None, tasks: TaskTrees | None = None
+) -> tuple[RolePlace, ...]:
     """Place all roles of a fleet by configured criticality, observed traffic, declared edges.
 
     Args:
         spec: The fleet.
         graph: Role view of its interaction graph; None while there is no traffic.
+        tasks: Trees of its last tasks, and what failed in them: exact where the graph is not.
     """
+    trees, failures = tasks or ({}, {})
     return order_roles(
         roles=list(spec.roles),
         entry=spec.entry,
@@ -24,6 +29,8 @@ def place_roles(spec: FleetSpec, graph: nx.MultiDiGraph | None = None) -> tuple[
         declared={role: block.calls for role, block in spec.roles.items()},
         before={role: block.before for role, block in spec.roles.items()},
         graph=graph,
+        from_tasks=criticality_of_tasks(trees, failures) if trees else None,
+        resamples=resample_criticality(trees, failures, seed=0) if trees else (),
     )
 
 

@@ -34,6 +34,7 @@ from rolewise.fleet.task import TaskRecord, TaskRequest
 from rolewise.graphs.guard_limits import GuardLimits
 from rolewise.graphs.interaction_graph import InteractionWindows
 from rolewise.graphs.rounds import Round, join_rounds
+from rolewise.graphs.task_trees import TaskTrees
 
 DRAIN_LOOK_S = 0.05
 """How often a drain looks whether its version is still needed."""
@@ -161,6 +162,11 @@ class LocalRuntime:
             for address, live in self._replicas.items()
             if replicas is None or str(address) in replicas
         )
+
+    async def task_trees(self) -> TaskTrees:
+        """Return the trees of the last tasks."""
+        self._collect()
+        return self._collector.sample.read()
 
     async def graph(self) -> InteractionWindows:
         """Return the interaction graph as folded so far."""

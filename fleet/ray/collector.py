@@ -10,6 +10,7 @@ from rolewise.fleet.recording.notes import Delivery
 from rolewise.fleet.task import TaskRecord
 from rolewise.graphs.guard_limits import GuardLimits
 from rolewise.graphs.interaction_graph import InteractionWindows
+from rolewise.graphs.task_trees import TaskTrees
 
 
 class CollectorActor:
@@ -29,6 +30,10 @@ class CollectorActor:
     async def breaches(self, limits: GuardLimits) -> dict[int, str]:
         """Return this shard's tasks that broke a hard limit: key -> which, in words."""
         return self._collector.breaches(limits)
+
+    async def task_trees(self) -> TaskTrees:
+        """Return the trees of this shard's last tasks."""
+        return self._collector.sample.read()
 
     async def windows(self) -> InteractionWindows:
         """Return the interaction graph as folded so far."""

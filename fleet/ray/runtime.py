@@ -28,6 +28,8 @@ from rolewise.fleet.task import TaskRecord, TaskRequest, task_key
 from rolewise.graphs.guard_limits import GuardLimits
 from rolewise.graphs.interaction_graph import InteractionWindows
 from rolewise.graphs.rounds import Round
+from rolewise.graphs.task_samples import merge_trees
+from rolewise.graphs.task_trees import TaskTrees
 
 T = TypeVar("T")
 STOP_LIMIT_S = 15.0
@@ -141,6 +143,14 @@ class RayRuntime:
     ) -> Round:
         """Ask replicas for their waits."""
         return cast("Round", await _answer(self._head.waits.remote(replicas, recent)))
+
+    async def task_trees(self) -> TaskTrees:
+        """Return the trees of the last tasks, of all collectors together."""
+        return merge_trees(
+            await asyncio.gather(
+                *(_answer(collector.task_trees.remote()) for collector in self._collectors)
+            )
+        )
 
     async def graph(self) -> InteractionWindows:
         """Return the interaction graph as folded so far, merged over the collectors."""

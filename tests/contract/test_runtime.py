@@ -11,7 +11,9 @@ from rolewise.fleet.routing.table import RoleRoute, RoutingTable
 from rolewise.fleet.runtime import Fenced, ReplicaState, Runtime, VersionDefinition
 from rolewise.fleet.task import Outcome, TaskRecord, TaskRequest
 from rolewise.graphs.deadlock import find_deadlock
+from rolewise.graphs.role_figures import Failures
 from rolewise.graphs.snapshot_columns import read_snapshots
+from rolewise.graphs.task_trees import Call, Invocation
 from tests.contract.runtimes import RUNTIMES, run_fleet
 
 AGENTS = "tests.support.agents"
@@ -269,6 +271,26 @@ async def messages_reach_the_interaction_graph(runtime: Runtime) -> None:
     await until(runtime, seen, "three replies on the edge")
 
 
+async def the_trees_of_the_last_tasks_are_told(runtime: Runtime) -> None:
+    await launch(runtime)
+    for number in range(3):
+        await end_of(runtime, f"t{number}", {"do": "all"})
+    await end_of(runtime, "bad", {"do": "relay", "body": {"do": "raise"}})
+    worker = Invocation("worker")
+    asked = Invocation("entry", tuple(Call((worker,), 1) for _ in range(3)))
+    relayed = Invocation("entry", (Call((worker,), 1),))
+
+    async def seen() -> bool:
+        trees, failures = await runtime.task_trees()
+        return (
+            trees.get(asked) == 3
+            and trees.get(relayed, 0) == 1
+            and failures == {"worker": Failures(tasks=1, lost=1)}
+        )
+
+    await until(runtime, seen, "trees")
+
+
 async def a_mutual_ask_on_one_slot_is_seen_as_a_deadlock(runtime: Runtime) -> None:
     await launch(runtime, slots=1)
     await submit(runtime, "t", {"do": "relay", "body": {"do": "mutual"}}, timeout_s=30.0)
@@ -321,6 +343,7 @@ SCENARIOS: list[Scenario] = [
     every_task_is_accounted_for_once_and_in_order,
     tool_calls_and_usage_reach_the_account,
     messages_reach_the_interaction_graph,
+    the_trees_of_the_last_tasks_are_told,
     a_mutual_ask_on_one_slot_is_seen_as_a_deadlock,
 ]
 
