@@ -76,9 +76,7 @@ def section(data: Path) -> Iterator[str]:
     for name, stable, canary in PAIRS:
         traces = list(read_traces(data / f"{name}.jsonl.gz"))
         chosen = [select(traces, parse_selector(version)) for version in (stable, canary)]
-        completed = " → ".join(
-            f"{sum(t.completed for t in some)} of {len(some)}" for some in chosen
-        )
+        done = [f"{sum(t.completed for t in some)} of {len(some)}" for some in chosen]
         pair = f"{name}: {_short(stable)} → {_short(canary)}"
         yield f"| {pair} | {' → '.join(done)} | {_findings(compare_traces(*chosen, seed=1))} |"
     yield ""
