@@ -10,7 +10,7 @@ from fastapi import FastAPI, Path, Response
 
 from rolewise import __version__
 from rolewise.coordinator.api import fleets as fleets_api
-from rolewise.coordinator.api import graph, rollouts, tasks, watch
+from rolewise.coordinator.api import graph, graph_diff, rollouts, tasks, watch
 from rolewise.coordinator.api.access import Token
 from rolewise.coordinator.api.deps import Viewer
 from rolewise.coordinator.api.examples import PROBLEM_KIND
@@ -80,7 +80,7 @@ def create_app(
     app.state.keep_alive_s = keep_alive_s
     add_problem_handlers(app)
     app.add_middleware(Guard, has_tokens=access is not None, body_limit=body_limit)
-    for module in (fleets_api, rollouts, watch, tasks, graph):
+    for module in (fleets_api, rollouts, watch, tasks, graph, graph_diff):
         app.include_router(module.router)
     _add_health(app, fleets, info, ready)
     _add_reference(app)

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from rolewise.coordinator.cli.exits import FAILED
+from rolewise.coordinator.cli.graph_diff import diff
 from rolewise.coordinator.cli.options import DEFAULT_URL, AsJson, Url
 
 app = typer.Typer(help="Show or export the interaction graph.", no_args_is_help=True)
@@ -88,6 +89,9 @@ def export(
     else:
         _write(output, text, option="--output")
     return 0
+
+
+app.command()(diff)
 
 
 @app.command()

@@ -8,10 +8,11 @@ through this, so that a bad line is told the same everywhere: file, line, field,
 from __future__ import annotations
 
 import gzip
+import io
 import json
 import math
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, NoReturn, TypeVar, get_args
@@ -21,6 +22,7 @@ MessageKind = Literal["request", "reply", "event", "tool_call", "tool_result"]
 NORMAL_ENDS = frozenset({"user_stop", "agent_stop", "answered", ""})
 """Ends that nobody's limit, error or crash has forced; empty: not recorded."""
 
+UNPACKED_LIMIT = 1 << 26
 _GZIP_MAGIC = b"\x1f\x8b"
 _KINDS = get_args(MessageKind)
 _Value = TypeVar("_Value")
@@ -132,7 +134,7 @@ class Trace:
 
 
 def read_traces(path: Path) -> Iterator[Trace]:
-    """Yield the tasks of a file, in its order.
+    """Iterate over the tasks of a file, in its order.
 
     Args:
         path: JSON lines, plain or gzipped (told by its first bytes, not by its name).
@@ -141,16 +143,35 @@ def read_traces(path: Path) -> Iterator[Trace]:
         TraceError: The file cannot be read, or a line is no recorded task. It is raised when
             the line is reached: what came before it was good.
     """
-    lines_by_id: dict[str, int] = {}
-    for number, line in _lines(path):
-        trace = parse_trace(line, where=f"{path}, line {number}")
-        if trace.id in lines_by_id:
-            raise TraceError(
-                f"{path}, line {number}: trace_id = {trace.id!r} is also on line "
-                f"{lines_by_id[trace.id]}; want each once"
-            )
-        lines_by_id[trace.id] = number
-        yield trace
+    return _parsed(_lines(path), str(path))
+
+
+def load_traces(data: bytes, *, name: str, limit: int = UNPACKED_LIMIT) -> list[Trace]:
+    """Read the tasks of a file that is already in memory.
+
+    Args:
+        data: JSON lines, plain or gzipped.
+        name: Names it in errors.
+        limit: Bytes that it may have when unpacked.
+
+    Raises:
+        TraceError: See `read_traces`; or it is longer than `limit`.
+    """
+    file: Any = io.BytesIO(data)
+    if data.startswith(_GZIP_MAGIC):
+        file = gzip.GzipFile(fileobj=file)
+    try:
+        with file:
+            plain: bytes = file.read(limit + 1)
+        text = plain.decode()
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise TraceError(f"{name}: the gzip data is broken: {error}") from error
+    except UnicodeDecodeError as error:
+        raise TraceError(f"{name}: not UTF-8: {error.reason}") from error
+    if len(plain) > limit:
+        raise TraceError(f"{name}: longer than {limit} bytes when unpacked")
+    lines = ((n, line) for n, line in enumerate(text.splitlines(), start=1) if line.strip())
+    return list(_parsed(lines, name))
 
 
 def parse_trace(line: str, *, where: str = "trace") -> Trace:
@@ -229,6 +250,19 @@ def _failure(row: _Fields) -> TraceFailure:
 
 def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is no number")
+
+
+def _parsed(lines: Iterable[tuple[int, str]], name: str) -> Iterator[Trace]:
+    lines_by_id: dict[str, int] = {}
+    for number, line in lines:
+        trace = parse_trace(line, where=f"{name}, line {number}")
+        if trace.id in lines_by_id:
+            raise TraceError(
+                f"{name}, line {number}: trace_id = {trace.id!r} is also on line "
+                f"{lines_by_id[trace.id]}; want each once"
+            )
+        lines_by_id[trace.id] = number
+        yield trace
 
 
 def _lines(path: Path) -> Iterator[tuple[int, str]]:

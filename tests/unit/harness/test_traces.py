@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from rolewise.fleet.harness.trace_selection import parse_selector, select
-from rolewise.fleet.harness.traces import TraceError, parse_trace, read_traces
+from rolewise.fleet.harness.traces import TraceError, load_traces, parse_trace, read_traces
 
 SHIPPED = Path(__file__).parents[3] / "agents" / "examples" / "replay" / "traces"
 
@@ -198,3 +198,13 @@ def test_a_choice_of_nothing_is_told(text, words):
         select([parse_trace(json.dumps(a_line()))], parse_selector(text))
 
     assert words in str(told.value)
+
+
+def test_what_is_in_memory_is_read_like_a_file_up_to_a_limit():
+    plain = (json.dumps(a_line()) + "\n\n").encode()
+
+    assert load_traces(plain, name="body") == load_traces(gzip.compress(plain), name="body")
+    with pytest.raises(TraceError, match="body: longer than 99 bytes when unpacked"):
+        load_traces(gzip.compress(plain * 9000), name="body", limit=99)
+    with pytest.raises(TraceError, match="body, line 3: trace_id = 'run/7/0' is also on line 1"):
+        load_traces(plain * 2, name="body")
