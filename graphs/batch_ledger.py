@@ -1,38 +1,101 @@
-"""Which batches have come, and how many records are missing.
+"""Which batches have come, how many records are missing, and which tasks that may have touched.
 
-A batch is named by its writer and the sequence number of its first record. Batches may come
-twice, out of order and in parts to several collectors; ledgers merge in any order.
+A batch is named by its writer and the number of its first record, and accounts for the numbers
+up to its `end_seq`. Batches may come twice, out of order and in parts to several collectors (each
+then knows of every batch); ledgers merge in any order.
+
+A gap between two batches is lost telemetry. The ledger cannot know whose it was: it takes the tasks
+that the same writer noted in the batch right before and right after for touched, whether or not
+they had ended. That is too many where tasks are short; it misses only a task of which the writer
+noted nothing outside the gap within one batch on either side.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
 
+import numpy as np
+
+from rolewise.graphs.grouping import Keys
 from rolewise.graphs.interactions import Batch
 
 _REMEMBERED = 1024
-_SEQ_MASK = 0xFFFF_FFFF  # `seq` has 32 bits; Batch.first_seq does not wrap
+_NO_TASKS: Keys = np.zeros(0, np.uint64)
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loss:
+    """What is known of one writer's telemetry.
+
+    Attributes:
+        lost: Records that are missing.
+        seen: Records that came, to this collector or to another.
+    """
+
+    lost: int
+    seen: int
+
+    @property
+    def share(self) -> float:
+        """Part of all its records that is missing."""
+        return self.lost / max(self.lost + self.seen, 1)
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """A batch: its numbers, the window in which it came, and its tasks while a gap may touch it."""
+
+    first: int
+    end: int
+    window: int
+    tasks: Keys
+
+
+@dataclass(slots=True)
 class _Writer:
-    """The account of one replica incarnation."""
+    """The account of one replica incarnation: its batches in order; the oldest are forgotten."""
 
-    lowest: int
-    highest: int
-    records: int = 0
+    entries: list[_Entry] = field(default_factory=list)
+    floor: int = -1  # batches that begin below count as seen
+    seen_below: int = 0
+    lost_below: int = 0
+    touched_below: Keys = field(default_factory=lambda: _NO_TASKS)
     dropped: int = 0
-    first_seqs: list[int] = field(default_factory=list)
 
     @property
     def lost(self) -> int:
         # A dropped record also leaves a gap: the larger number holds both.
-        return max(self.dropped, self.highest - self.lowest + 1 - self.records)
+        return max(self.dropped, self.lost_below + sum(gap for gap, _, _ in self.gaps()))
 
-    def forget(self) -> None:
-        del self.first_seqs[:-_REMEMBERED]
+    @property
+    def seen(self) -> int:
+        return self.seen_below + sum(entry.end - entry.first for entry in self.entries)
+
+    def gaps(self) -> Iterator[tuple[int, _Entry, _Entry]]:
+        """Return what is missing between two batches, with both."""
+        for before, after in pairwise(self.entries):
+            if after.first > before.end:
+                yield after.first - before.end, before, after
+
+    def tidy(self, places: Iterable[int]) -> None:
+        """Forget the oldest batches, and the tasks of those here that no gap touches any more."""
+        entries = self.entries
+        for place in places:
+            if 0 < place < len(entries) - 1 and len(entries[place].tasks):
+                before, entry, behind = entries[place - 1 : place + 2]
+                if before.end >= entry.first and entry.end >= behind.first:
+                    entries[place] = replace(entry, tasks=_NO_TASKS)
+        for old, behind in pairwise(entries[: -_REMEMBERED + 1]):
+            self.floor = behind.first
+            self.seen_below += old.end - old.first
+            if behind.first > old.end:
+                self.lost_below += behind.first - old.end
+                touched = np.concatenate([self.touched_below, old.tasks, behind.tasks])
+                self.touched_below = np.unique(touched)
+        del entries[:-_REMEMBERED]
 
 
 class BatchLedger:
@@ -40,68 +103,88 @@ class BatchLedger:
 
     def __init__(self) -> None:
         self._writers: dict[str, _Writer] = {}
+        self._records = 0
 
     @property
     def lost(self) -> int:
-        """Records missing between those that came, or dropped by their writers.
-
-        If the batches are split over several collectors, only the merged ledger knows.
-        """
+        """Records missing between those that came, or dropped by their writers."""
         return sum(writer.lost for writer in self._writers.values())
 
     @property
     def records(self) -> int:
-        """Records that came."""
-        return sum(writer.records for writer in self._writers.values())
+        """Records that came here."""
+        return self._records
 
-    def enter(self, batch: Batch) -> bool:
-        """Note a batch; False when it has come before.
+    def enter(self, batch: Batch, tasks: Keys, *, window: int = 0) -> bool:
+        """Note a batch, and the distinct tasks in it; False when it has come before.
 
         Notes:
             The last 1024 batches of a writer are remembered. One that is older than all of
             these counts as seen: rather a loss that shows than a batch counted twice.
         """
-        first = batch.first_seq
-        last = _last_seq(batch)
-        writer = self._writers.setdefault(batch.source, _Writer(lowest=first, highest=last))
-        if len(batch.records) == 0:  # It only tells what was dropped; the next has its name.
-            writer.dropped = max(writer.dropped, batch.lost)
-            return True
-        known = writer.first_seqs
-        place = bisect_left(known, first)
-        if place < len(known) and known[place] == first:
-            return False
-        if place == 0 and len(known) >= _REMEMBERED:
-            return False
-        known.insert(place, first)
-        writer.forget()
-        writer.lowest = min(writer.lowest, first)
-        writer.highest = max(writer.highest, last)
-        writer.records += len(batch.records)
+        writer = self._writers.setdefault(batch.source, _Writer())
         writer.dropped = max(writer.dropped, batch.lost)
+        if batch.end_seq == batch.first_seq:
+            return True  # It only tells what was dropped; the next has its name.
+        place = bisect_left(writer.entries, batch.first_seq, key=_first)
+        known = writer.entries[place : place + 1]
+        if (known and known[0].first == batch.first_seq) or batch.first_seq < writer.floor:
+            return False
+        writer.entries.insert(place, _Entry(batch.first_seq, batch.end_seq, window, tasks))
+        self._records += len(batch.records)
+        writer.tidy((place - 1, place, place + 1))
         return True
 
     def merge(self, other: BatchLedger) -> None:
         """Add another ledger's account."""
-        for source, theirs in other.items():
-            ours = self._writers.setdefault(
-                source, _Writer(lowest=theirs.lowest, highest=theirs.highest)
-            )
-            ours.lowest = min(ours.lowest, theirs.lowest)
-            ours.highest = max(ours.highest, theirs.highest)
-            ours.records += theirs.records
+        self._records += other._records
+        for source, theirs in other._writers.items():
+            ours = self._writers.setdefault(source, _Writer())
             ours.dropped = max(ours.dropped, theirs.dropped)
-            ours.first_seqs = sorted({*ours.first_seqs, *theirs.first_seqs})
-            ours.forget()
+            if theirs.floor > ours.floor:
+                ours.floor, ours.seen_below, ours.lost_below = (
+                    theirs.floor,
+                    theirs.seen_below,
+                    theirs.lost_below,
+                )
+            ours.touched_below = np.union1d(ours.touched_below, theirs.touched_below)
+            both: dict[int, _Entry] = {}
+            for entry in (*ours.entries, *theirs.entries):
+                if entry.first >= ours.floor:
+                    known = both.get(entry.first, entry)
+                    both[entry.first] = replace(
+                        entry,
+                        window=min(known.window, entry.window),
+                        tasks=np.union1d(known.tasks, entry.tasks),
+                    )
+            ours.entries = sorted(both.values(), key=_first)
+            ours.tidy(range(len(ours.entries)))
 
-    def items(self) -> Iterator[tuple[str, _Writer]]:
-        """Iterate over writers and their accounts."""
-        return iter(self._writers.items())
+    def losses(self, *, since_window: int | None = None) -> Mapping[str, Loss]:
+        """Return what is missing and what came of each writer, in these windows or at all.
+
+        A gap counts in the window in which the batch behind it came. What a writer says that it
+        dropped, and no batch has shown yet, counts only when no windows are named.
+        """
+        if since_window is None:
+            return {s: Loss(lost=w.lost, seen=w.seen) for s, w in self._writers.items()}
+        return {
+            source: Loss(
+                lost=sum(gap for gap, _, behind in w.gaps() if behind.window >= since_window),
+                seen=sum(e.end - e.first for e in w.entries if e.window >= since_window),
+            )
+            for source, w in self._writers.items()
+        }
+
+    def touched(self) -> Keys:
+        """Return the tasks whose telemetry may be incomplete, ascending."""
+        found = [_NO_TASKS]
+        for writer in self._writers.values():
+            found.append(writer.touched_below)
+            for _, before, behind in writer.gaps():
+                found += [before.tasks, behind.tasks]
+        return np.unique(np.concatenate(found))
 
 
-def _last_seq(batch: Batch) -> int:
-    """Return the last record's number, without the wrap."""
-    if len(batch.records) == 0:
-        return batch.first_seq - 1
-    # From the batch's name, not its first record: a shard has only some of the records.
-    return batch.first_seq + (int(batch.records["seq"][-1]) - batch.first_seq & _SEQ_MASK)
+def _first(entry: _Entry) -> int:
+    return entry.first

@@ -6,36 +6,26 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from rolewise.graphs.interactions import Arm, Batch, Happening
+from rolewise.graphs.columns import AWAITED, HAPPENINGS, Columns, Edge, in_columns
+from rolewise.graphs.grouping import Ints
+from rolewise.graphs.interactions import Batch, Happening
 
-Ints = npt.NDArray[np.int64]
+__all__ = ["LATENCY_BUCKETS", "Edge", "EdgeSums", "EdgeTable", "latency_bucket", "tally"]
 
 LATENCY_BUCKETS = 80
 """Four buckets an octave, from 2^20 ns (1 ms) to 2^40 ns (18 min); the ends take the rest."""
 
 _FIRST_BUCKET = 80  # 4 * log2(2^20 ns)
-_HAPPENINGS = len(Happening)
-_MIRRORED = 8  # bit 3 of `flags`
-_SIDES = 8  # arm (2 bits) and mirrored (1 bit)
-_DENSE_CELLS = 1 << 20
-_DENSE_RECORDS = 1 << 14
-
-
-class Edge(NamedTuple):
-    """What tells one edge from another; nodes are `role@version`, '' is the outside."""
-
-    src: str
-    dst: str
-    kind: str
-    arm: Arm = Arm.NONE
-    mirrored: bool = False
+_INT = np.iinfo(np.int64)
+_ENDS = (Happening.REPLIED, Happening.FAILED, Happening.TIMED_OUT, Happening.CANCELLED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -46,13 +36,22 @@ class EdgeSums:
         counts: Messages by `Happening`.
         size: Bytes of the messages sent.
         latency: Histogram of the time from sent to replied, see `LATENCY_BUCKETS`.
+        first_ns: Earliest time of a record, on its writer's clock.
         last_ns: Latest time of a record, on its writer's clock.
+        max_hop: Longest chain of parents; 255 and more are 255.
+        unanswered: Requests sent that somebody waits for, less those that ended in any way:
+            they are under way, or whoever waited is gone. (Negative when the sending was lost.)
+        errors: Failures and timeouts by their code.
     """
 
     counts: Ints
     size: int
     latency: Ints
+    first_ns: int
     last_ns: int
+    max_hop: int
+    unanswered: int
+    errors: Mapping[str, int]
 
     def plus(self, other: EdgeSums) -> EdgeSums:
         """Return the sums of both, as if they were one edge."""
@@ -60,7 +59,11 @@ class EdgeSums:
             counts=self.counts + other.counts,
             size=self.size + other.size,
             latency=self.latency + other.latency,
+            first_ns=min(self.first_ns, other.first_ns),
             last_ns=max(self.last_ns, other.last_ns),
+            max_hop=max(self.max_hop, other.max_hop),
+            unanswered=self.unanswered + other.unanswered,
+            errors=Counter(self.errors) + Counter(other.errors),
         )
 
     def count(self, happening: Happening) -> int:
@@ -85,17 +88,12 @@ class EdgeSums:
 class EdgeTable:
     """Rows of sums, one an edge, that grow as edges appear."""
 
-    __slots__ = ("_counts", "_last", "_latency", "_rows", "_size")
+    __slots__ = ("_errors", "_rows", "_sums")
 
     def __init__(self, edges: Iterable[Edge] = ()) -> None:
         self._rows: dict[Edge, int] = {edge: row for row, edge in enumerate(edges)}
-        self._allocate(len(self._rows))
-
-    def _allocate(self, rows: int) -> None:
-        self._counts: Ints = np.zeros((rows, _HAPPENINGS), np.int64)
-        self._size: Ints = np.zeros(rows, np.int64)
-        self._latency: Ints = np.zeros((rows, LATENCY_BUCKETS), np.int64)
-        self._last: Ints = np.full(rows, np.iinfo(np.int64).min, np.int64)
+        self._sums = _Sums.of(len(self._rows))
+        self._errors: dict[Edge, Counter[str]] = {}
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -109,105 +107,134 @@ class EdgeTable:
         Raises:
             KeyError: No record of this edge was added.
         """
-        row = self._rows[edge]
+        row, sums = self._rows[edge], self._sums
         return EdgeSums(
-            counts=self._counts[row].copy(),
-            size=int(self._size[row]),
-            latency=self._latency[row].copy(),
-            last_ns=int(self._last[row]),
+            counts=sums.counts[row].copy(),
+            size=int(sums.size[row]),
+            latency=sums.latency[row].copy(),
+            first_ns=int(sums.first[row]),
+            last_ns=int(sums.last[row]),
+            max_hop=int(sums.hop[row]),
+            unanswered=int(sums.unanswered[row]),
+            errors=Counter(self._errors.get(edge, {})),
         )
 
     def add(self, other: EdgeTable) -> None:
         """Add the other table's sums to this one's."""
         # Adding by index is right because no edge stands twice in a table.
         rows = np.fromiter((self._row(edge) for edge in other._rows), np.intp, len(other))
-        self._make_room()
-        used = slice(len(other))
-        self._counts[rows] += other._counts[used]
-        self._size[rows] += other._size[used]
-        self._latency[rows] += other._latency[used]
-        self._last[rows] = np.maximum(self._last[rows], other._last[used])
+        if len(self._rows) > len(self._sums.size):
+            self._sums = self._sums.with_room(max(len(self._rows), 2 * len(self._sums.size)))
+        self._sums.add(rows, other._sums)
+        for edge, errors in other._errors.items():
+            self._errors.setdefault(edge, Counter()).update(errors)
 
     def _row(self, edge: Edge) -> int:
         return self._rows.setdefault(edge, len(self._rows))
 
-    def _make_room(self) -> None:
-        old = len(self._size)
-        if len(self._rows) <= old:
-            return
-        counts, size, latency, last = self._counts, self._size, self._latency, self._last
-        self._allocate(max(len(self._rows), 2 * old))
-        self._counts[:old], self._size[:old] = counts, size
-        self._latency[:old], self._last[:old] = latency, last
-
     def __getstate__(self) -> dict[str, Any]:
         # Nearly all of a window's histogram cells are zero: sparse, it pickles 10 times smaller.
-        used = slice(len(self._rows))
-        cells = self._latency[used].ravel()
+        sums = self._sums.cut(len(self._rows))
+        cells = sums.latency.ravel()
         filled = np.flatnonzero(cells)
         return {
             "edges": [tuple(edge) for edge in self._rows],
-            "counts": self._counts[used].copy(),
-            "size": self._size[used].copy(),
-            "last": self._last[used].copy(),
+            "errors": [(tuple(edge), dict(errors)) for edge, errors in self._errors.items()],
+            "sums": replace(sums, latency=sums.latency[:0]),
             "filled": filled,
             "latency": cells[filled],
         }
 
     def __setstate__(self, state: Mapping[str, Any]) -> None:
         self._rows = {Edge(*edge): row for row, edge in enumerate(state["edges"])}
-        self._allocate(len(self._rows))
-        self._counts[:], self._size[:], self._last[:] = (
-            state["counts"],
-            state["size"],
-            state["last"],
+        self._errors = {Edge(*edge): Counter(errors) for edge, errors in state["errors"]}
+        latency = np.zeros((len(self._rows), LATENCY_BUCKETS), np.int64)
+        latency.ravel()[state["filled"]] = state["latency"]
+        self._sums = replace(state["sums"], latency=latency)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Sums:
+    """The columns of a table; there may be more rows than edges."""
+
+    counts: Ints
+    size: Ints
+    latency: Ints
+    first: Ints
+    last: Ints
+    hop: Ints
+    unanswered: Ints
+
+    @classmethod
+    def of(cls, rows: int) -> _Sums:
+        return cls(
+            counts=np.zeros((rows, HAPPENINGS), np.int64),
+            size=np.zeros(rows, np.int64),
+            latency=np.zeros((rows, LATENCY_BUCKETS), np.int64),
+            first=np.full(rows, _INT.max, np.int64),
+            last=np.full(rows, _INT.min, np.int64),
+            hop=np.zeros(rows, np.int64),
+            unanswered=np.zeros(rows, np.int64),
         )
-        self._latency.ravel()[state["filled"]] = state["latency"]
+
+    def columns(self) -> Iterator[Ints]:
+        return (getattr(self, column.name) for column in fields(self))
+
+    def with_room(self, rows: int) -> _Sums:
+        larger = _Sums.of(rows)
+        for new, old in zip(larger.columns(), self.columns(), strict=True):
+            new[: len(old)] = old
+        return larger
+
+    def cut(self, rows: int) -> _Sums:
+        return _Sums(**{c.name: getattr(self, c.name)[:rows].copy() for c in fields(self)})
+
+    def add(self, rows: npt.NDArray[np.intp], other: _Sums) -> None:
+        theirs = other.cut(len(rows))
+        for name in ("counts", "size", "latency", "unanswered"):
+            getattr(self, name)[rows] += getattr(theirs, name)
+        self.first[rows] = np.minimum(self.first[rows], theirs.first)
+        self.last[rows] = np.maximum(self.last[rows], theirs.last)
+        self.hop[rows] = np.maximum(self.hop[rows], theirs.hop)
 
 
 def tally(batch: Batch) -> EdgeTable:
-    """Sum up a batch, edge by edge.
+    """Sum up a batch, edge by edge; see `in_columns` for what is refused."""
+    return tally_columns(in_columns(batch))
 
-    Raises:
-        ValueError: A record uses a node or a kind that the batch's tables do not name, or a
-            happening or an arm that does not exist.
 
-    Notes:
-        No Python code runs per record. Fields are copied out of the records first, because
-        strided columns are slow; one `bincount` over all possible edges does the counting when
-        they are few and the batch is large, `unique` sorts the codes otherwise.
-    """
-    records = batch.records
-    if len(records) == 0:
-        return EdgeTable()
-    nodes, src, dst = _canonical(batch.nodes, "node", records["src"], records["dst"])
-    kinds, kind = _canonical(batch.kinds, "kind", records["kind"])
-    happening = records["ev"].astype(np.int64)
-    if happening.max() >= _HAPPENINGS or records["arm"].max() > max(Arm):
-        raise ValueError("batch holds a record with an unknown happening or arm")
-    side = (records["arm"] & 3) | ((records["flags"] & _MIRRORED) >> 1)
-
-    shape = (len(nodes), len(nodes), len(kinds), _SIDES)
-    code = ((src * shape[1] + dst) * shape[2] + kind) * shape[3] + side
-    used, row, counts = _count(code, happening, int(np.prod(shape)))
-
-    columns = np.unravel_index(used, shape)
-    table = EdgeTable(
-        Edge(nodes[s], nodes[d], kinds[k], Arm(a & 3), bool(a & 4))
-        for s, d, k, a in zip(*(column.tolist() for column in columns), strict=True)
-    )
-    table._counts[:] = counts  # noqa: SLF001
-    sent = happening == Happening.SENT
+def tally_columns(columns: Columns) -> EdgeTable:
+    """Sum up a batch that is in columns already."""
+    records, row = columns.records, columns.row
+    table = EdgeTable(columns.edges)
+    edges, sums = len(table), table._sums  # noqa: SLF001
+    sums.counts[:] = columns.counts
+    sent = columns.where(Happening.SENT)
     # Weights are float64: exact below 2^53 bytes an edge and batch.
-    table._size[:] = np.bincount(row[sent], records["size"][sent], len(used))  # noqa: SLF001
-    replied = happening == Happening.REPLIED
+    sums.size[:] = np.bincount(row[sent], records["size"][sent], edges)
+    awaited = (columns.flags & AWAITED) > 0
+    ended = columns.where(*_ENDS)
+    sums.unanswered[:] = np.bincount(row[sent], awaited[sent], edges)
+    sums.unanswered[:] -= np.bincount(row[ended], awaited[ended], edges).astype(np.int64)
+    replied = columns.where(Happening.REPLIED)
     cell = row[replied] * LATENCY_BUCKETS + latency_bucket(records["dur"][replied])
-    histogram = np.bincount(cell, minlength=len(used) * LATENCY_BUCKETS)
-    table._latency[:] = histogram.reshape(-1, LATENCY_BUCKETS)  # noqa: SLF001
-    # In order of time the last write to a row is its latest; `maximum.at` is slower.
-    by_time = np.argsort(records["t"], kind="stable")
-    table._last[row[by_time]] = records["t"][by_time]  # noqa: SLF001
+    histogram = np.bincount(cell, minlength=edges * LATENCY_BUCKETS)
+    sums.latency[:] = histogram.reshape(-1, LATENCY_BUCKETS)
+    time = np.ascontiguousarray(records["t"])
+    np.minimum.at(sums.first, row, time)
+    np.maximum.at(sums.last, row, time)
+    np.maximum.at(sums.hop, row, records["hop"].astype(np.int64))
+    _count_errors(table, columns)
     return table
+
+
+def _count_errors(table: EdgeTable, columns: Columns) -> None:
+    failed = columns.where(Happening.FAILED, Happening.TIMED_OUT)
+    kinds = len(columns.kinds)
+    codes, counts = np.unique(columns.row[failed] * kinds + columns.aux[failed], return_counts=True)
+    for code, count in zip(codes.tolist(), counts.tolist(), strict=True):
+        edge, name = columns.edges[code // kinds], columns.kinds[code % kinds]
+        table._errors.setdefault(edge, Counter())[name] += count  # noqa: SLF001
 
 
 def latency_bucket(nanoseconds: npt.NDArray[np.uint64]) -> Ints:
@@ -216,35 +243,3 @@ def latency_bucket(nanoseconds: npt.NDArray[np.uint64]) -> Ints:
     bucket = np.floor(4 * octaves).astype(np.int64) - _FIRST_BUCKET
     clipped: Ints = np.clip(bucket, 0, LATENCY_BUCKETS - 1)
     return clipped
-
-
-def _canonical(
-    names: Mapping[int, str], what: str, *columns: npt.NDArray[np.uint16]
-) -> tuple[Any, ...]:
-    """Renumber columns of interned names densely; two numbers of one name become one."""
-    highest = max(int(column.max()) for column in columns)
-    lookup = np.full(highest + 1, -1, np.int64)
-    places: dict[str, int] = {}
-    for number, name in {0: "", **names}.items():
-        if number <= highest:
-            lookup[number] = places.setdefault(name, len(places))
-    renumbered = [lookup[column] for column in columns]
-    for before, after in zip(columns, renumbered, strict=True):
-        if after.min() < 0:
-            number = int(before[after.argmin()])
-            raise ValueError(f"batch uses {what} {number}, which its table does not name")
-    return (list(places), *renumbered)
-
-
-def _count(code: Ints, happening: Ints, cells: int) -> tuple[Ints, Ints, Ints]:
-    """Return the codes that occur, each record's row among them, and the counts by happening."""
-    if cells * _HAPPENINGS <= _DENSE_CELLS and len(code) >= _DENSE_RECORDS:
-        counts = np.bincount(code * _HAPPENINGS + happening, minlength=cells * _HAPPENINGS)
-        counts = counts.reshape(cells, _HAPPENINGS)
-        used = np.flatnonzero(counts.any(axis=1))
-        row_of_code = np.empty(cells, np.int64)
-        row_of_code[used] = np.arange(len(used))
-        return used, row_of_code[code], counts[used]
-    used, row = np.unique(code, return_inverse=True)
-    counts = np.bincount(row * _HAPPENINGS + happening, minlength=len(used) * _HAPPENINGS)
-    return used, row, counts.reshape(-1, _HAPPENINGS)

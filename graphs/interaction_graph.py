@@ -8,13 +8,19 @@ The networkx graph is an export, built on demand: nothing updates it for each me
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from copy import copy
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Literal
 
-from rolewise.graphs.batch_ledger import BatchLedger
-from rolewise.graphs.edge_table import Edge, EdgeSums, EdgeTable, tally
+import numpy as np
+
+from rolewise.graphs.batch_ledger import BatchLedger, Loss
+from rolewise.graphs.columns import Edge, in_columns
+from rolewise.graphs.edge_table import EdgeSums, EdgeTable, tally_columns
 from rolewise.graphs.interactions import Batch, Happening
+from rolewise.graphs.task_rows import TaskRows
+from rolewise.graphs.task_table import TaskTable
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -57,6 +63,7 @@ class InteractionWindows:
         self._total = EdgeTable()
         self._usage: dict[str, Usage] = {}
         self._ledger = BatchLedger()
+        self._tasks = TaskTable()
         self._first: int | None = None
         self._latest_s = 0.0
 
@@ -79,10 +86,12 @@ class InteractionWindows:
         Raises:
             ValueError: The batch contradicts its own tables; then nothing changes.
         """
-        table = tally(batch)
-        if not self._ledger.enter(batch):
-            return False
+        columns = in_columns(batch)
         window = int(now_s // self.window_s)
+        if not self._ledger.enter(batch, columns.tasks, window=window):
+            return False
+        table = tally_columns(columns)
+        self._tasks.add(columns, window=window)
         self._add(window, table)
         self._total.add(table)
         self._first = window if self._first is None else min(self._first, window)
@@ -124,6 +133,7 @@ class InteractionWindows:
         for node, used in other._usage.items():
             self._usage[node] = self._usage.get(node, Usage()).plus(used)
         self._ledger.merge(other._ledger)
+        self._tasks.merge(other._tasks)
         firsts = [first for first in (self._first, other._first) if first is not None]
         self._first = min(firsts, default=None)
         self._latest_s = max(self._latest_s, other._latest_s)
@@ -139,12 +149,34 @@ class InteractionWindows:
                 also before the oldest window, when None.
             now_s: The collector's clock; the time of the latest batch when None.
         """
-        if last_s is None:
+        if last_s is None:  # also what was before the oldest window
             return {edge: self._total.sums(edge) for edge in self._total}
         chosen = EdgeTable()
-        for window in self._within(last_s, now_s):
-            chosen.add(self._tables[window])
+        since = self._since(last_s, now_s)
+        for window, table in self._tables.items():
+            if since is None or window >= since:
+                chosen.add(table)
         return {edge: chosen.sums(edge) for edge in chosen}
+
+    def task_rows(self) -> TaskRows:
+        """Return the figures of every task that is remembered, for the pattern detectors."""
+        return self._tasks.rows(partial=self._ledger.touched())
+
+    def touched(self) -> frozenset[int]:
+        """Return the tasks whose telemetry may be incomplete."""
+        return frozenset(self._ledger.touched().tolist())
+
+    def losses(
+        self, *, last_s: float | None = None, now_s: float | None = None
+    ) -> Mapping[str, Loss]:
+        """Return what is missing of each replica incarnation's telemetry; as in `edges`."""
+        return self._ledger.losses(since_window=self._since(last_s, now_s))
+
+    def for_graph(self) -> InteractionWindows:
+        """Return what a graph is made of, to be read or merged elsewhere: most of the rows less."""
+        smaller = copy(self)
+        smaller._tasks = self._tasks.for_counts()  # noqa: SLF001
+        return smaller
 
     def usage(self) -> Mapping[str, Usage]:
         """Return what each node used, over all time."""
@@ -168,19 +200,27 @@ class InteractionWindows:
             mirrored: The graph of mirrored messages instead of that of live ones.
 
         Returns:
-            Nodes have `role`, `version`, `entry`, `started` and usage (over all time); edges
-            are keyed by `(kind, arm)` and have counts, `failures`, `rate` (sent a second),
-            `bytes`, `last_seen_s` and, once a reply came, `latency_ms_p50`, `_p95`, `_p99`.
+            Nodes have `role`, `version`, `entry`, `started`, `lost` (records that its replicas
+            noted and that never came) and usage (over all time); edges are keyed by
+            `(kind, arm)` and have counts, `failures` and how many of each code (`error_<code>`),
+            `unanswered`, `rate` (sent a second), `tasks` (that used it), `bytes`, `max_hop`,
+            `first_seen_s`, `last_seen_s` and, once a reply came, `latency_ms_p50`, `_p95`, `_p99`
+            and `latency_buckets`: `bucket:count` with spaces between, see `LATENCY_BUCKETS`.
             All attributes are plain numbers, strings and booleans.
         """
         import networkx as nx  # noqa: PLC0415 (collectors only fold, and there are many)
 
         span_s = self._span_s(last_s, now_s)
+
+        def seen_as(edge: Edge) -> Edge:
+            return edge._replace(src=_name(edge.src, view), dst=_name(edge.dst, view))
+
+        tasks = self._tasks.count_by_edge(seen_as, since_window=self._since(last_s, now_s))
         sums_by_edge: dict[Edge, EdgeSums] = {}
         for edge, sums in self.edges(last_s=last_s, now_s=now_s).items():
             if edge.mirrored != mirrored:
                 continue
-            seen = edge._replace(src=_name(edge.src, view), dst=_name(edge.dst, view))
+            seen = seen_as(edge)
             known = sums_by_edge.get(seen)
             sums_by_edge[seen] = known.plus(sums) if known else sums
 
@@ -192,11 +232,16 @@ class InteractionWindows:
         names = {name for edge in sums_by_edge for name in (edge.src, edge.dst)}
         for name in sorted(names | used_by_node.keys()):
             graph.add_node(name, **_node_attributes(name, used_by_node.get(name, Usage())))
+        for source, loss in self.losses(last_s=last_s, now_s=now_s).items():
+            name = _name(source.partition("#")[0], view)
+            if name in graph:
+                graph.nodes[name]["lost"] += loss.lost
         for edge in sorted(sums_by_edge):
             sums = sums_by_edge[edge]
-            graph.add_edge(
-                edge.src, edge.dst, (edge.kind, edge.arm), **_edge_attributes(edge, sums, span_s)
-            )
+            attributes = _edge_attributes(edge, sums, span_s)
+            if not mirrored:
+                attributes["tasks"] = tasks.get(edge, 0)
+            graph.add_edge(edge.src, edge.dst, (edge.kind, edge.arm), **attributes)
             target = graph.nodes[edge.dst]
             target["started"] += sums.count(Happening.STARTED)
             target["entry"] = target["entry"] or edge.src == ""
@@ -210,9 +255,12 @@ class InteractionWindows:
         for window in [window for window in self._tables if window <= oldest]:
             del self._tables[window]
 
-    def _within(self, last_s: float, now_s: float | None) -> Iterator[int]:
+    def _since(self, last_s: float | None, now_s: float | None) -> int | None:
+        """Return the first window that overlaps the seconds back from now; None for all time."""
+        if last_s is None:
+            return None
         now_s = self._latest_s if now_s is None else now_s
-        return (window for window in self._tables if (window + 1) * self.window_s > now_s - last_s)
+        return int((now_s - last_s) // self.window_s)
 
     def _span_s(self, last_s: float | None, now_s: float | None) -> float:
         """Return the seconds that the sums cover, at least one window, for rates."""
@@ -242,6 +290,7 @@ def _node_attributes(name: str, used: Usage) -> dict[str, Any]:
         "version": version,
         "entry": False,
         "started": 0,
+        "lost": 0,
         "tokens": used.input_tokens + used.output_tokens,
         "input_tokens": used.input_tokens,
         "output_tokens": used.output_tokens,
@@ -265,10 +314,18 @@ def _edge_attributes(edge: Edge, sums: EdgeSums, span_s: float) -> dict[str, Any
         "failures": sums.failures,
         "rate": sent / span_s,
         "bytes": sums.size,
+        "unanswered": sums.unanswered,
+        "max_hop": sums.max_hop,
+        "first_seen_s": sums.first_ns / _NANO,
         "last_seen_s": sums.last_ns / _NANO,
     }
     for percent in (50, 95, 99):
         latency_ms = sums.latency_ms(percent / 100)
         if latency_ms is not None:
             attributes[f"latency_ms_p{percent}"] = latency_ms
+    buckets = np.flatnonzero(sums.latency).tolist()
+    if buckets:
+        attributes["latency_buckets"] = " ".join(f"{b}:{sums.latency[b]}" for b in buckets)
+    for code, count in sorted(sums.errors.items()):
+        attributes[f"error_{code or 'unknown'}"] = count
     return attributes

@@ -85,6 +85,8 @@ class Batch:
         nodes: The writer's interned names of `src` and `dst`: number -> `role@version`.
         kinds: The writer's interned names of `kind` and `aux`.
         lost: Records that this writer has dropped so far because nobody took them.
+        end_seq: Number behind its last record. A part that one of several collectors gets has the
+            number of the whole, so that what went elsewhere is not taken for lost.
     """
 
     source: str
@@ -93,3 +95,12 @@ class Batch:
     nodes: Mapping[int, str] = field(default_factory=dict)
     kinds: Mapping[int, str] = field(default_factory=dict)
     lost: int = 0
+    end_seq: int = -1
+
+    def __post_init__(self) -> None:
+        if self.end_seq < 0:
+            # `seq` has 32 bits and wraps; `first_seq` does not.
+            count = 0
+            if len(self.records):
+                count = (int(self.records["seq"][-1]) - self.first_seq & 0xFFFF_FFFF) + 1
+            object.__setattr__(self, "end_seq", self.first_seq + count)

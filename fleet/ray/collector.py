@@ -10,6 +10,7 @@ from rolewise.fleet.recording.notes import Delivery
 from rolewise.fleet.task import TaskRecord
 from rolewise.graphs.guard_limits import GuardLimits
 from rolewise.graphs.interaction_graph import InteractionWindows
+from rolewise.graphs.task_rows import TaskRows
 from rolewise.graphs.task_trees import TaskTrees
 
 
@@ -37,4 +38,8 @@ class CollectorActor:
 
     async def windows(self) -> InteractionWindows:
         """Return the interaction graph as folded so far."""
-        return self._collector.windows
+        return self._collector.windows.for_graph()
+
+    async def task_rows(self) -> TaskRows:
+        """Return the figures of this shard's tasks."""
+        return self._collector.windows.task_rows()

@@ -79,7 +79,7 @@ class FleetProcess:
                         memory_bytes=self.meter.memory_bytes(),
                     )
                 parts = split_by_task(delivery, len(self._view.collectors))
-                self._unsent = {shard: part for shard, part in enumerate(parts) if part}
+                self._unsent = dict(enumerate(parts))
             for shard, part in list(self._unsent.items()):
                 try:
                     await self._view.collectors[shard].take.remote(part)

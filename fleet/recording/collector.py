@@ -6,7 +6,7 @@ need each other; their windows merge by addition.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any
@@ -88,8 +88,9 @@ class Collector:
         """Return the records with this shard's sums written in."""
         known = tuple(records)
         flags = self._loops.flags([task_key(record.task) for record in known])
+        touched = self.windows.touched()
         return tuple(
-            replace(self._complete(record), flags=raised)
+            replace(self._complete(record, touched), flags=raised)
             for record, raised in zip(known, flags, strict=True)
         )
 
@@ -97,7 +98,7 @@ class Collector:
         """Return the open tasks that broke a hard limit: key of the task -> which, in words."""
         return self._loops.breaches(limits)
 
-    def _complete(self, record: TaskRecord) -> TaskRecord:
+    def _complete(self, record: TaskRecord, touched: Collection[int]) -> TaskRecord:
         key = task_key(record.task)
         tally = self._tallies.get(key) or Tally()
         return replace(
@@ -112,6 +113,7 @@ class Collector:
             message_latency_s={role: tuple(took) for role, took in tally.latencies_s.items()},
             cpu_s=tally.cpu_s,
             memory_bytes=dict(tally.memory_bytes),
+            partial=key in touched,
         )
 
     def _take_latencies(self, batch: Batch) -> None:

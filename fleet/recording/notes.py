@@ -51,7 +51,8 @@ class Delivery:
 
     Attributes:
         source: The replica incarnation; with `first_seq` it names the delivery.
-        first_seq: Number of the first record of the delivery before it was split by task.
+        first_seq: Number of the first record, before the delivery was split by task.
+        end_seq: Number behind the last record, likewise.
         rows: What happened to messages; see `rolewise.fleet.recording.rows`.
         ways: Table that the rows lead into.
         offset_ns: What the rows' clock lacks to the time of day.
@@ -67,6 +68,7 @@ class Delivery:
 
     source: str
     first_seq: int
+    end_seq: int
     rows: Rows
     ways: bytes
     offset_ns: int
@@ -87,21 +89,25 @@ class Delivery:
             nodes=self.nodes,
             kinds=self.kinds,
             lost=self.lost,
+            end_seq=self.end_seq,
         )
 
 
-def split_by_task(delivery: Delivery, shards: int) -> list[Delivery | None]:
-    """Split a delivery into one for each collector, so that each task has one collector."""
+def split_by_task(delivery: Delivery, shards: int) -> list[Delivery]:
+    """Split a delivery into one for each collector, so that each task has one collector.
+
+    A part may be empty: it tells its collector that these numbers are not lost.
+    """
     if shards == 1:
         return [delivery]
-    parts: list[Delivery | None] = []
     row_shard = delivery.rows["task"] % np.uint64(shards)
     note_shard = delivery.notes["task"] % np.uint64(shards)
-    for shard in range(shards):
-        rows = delivery.rows[row_shard == shard]
-        notes = delivery.notes[note_shard == shard]
-        part = replace(delivery, rows=rows, notes=notes)
-        if shard:  # one tells what was dropped
-            part = replace(part, lost=0, lost_notes=0)
-        parts.append(part if len(rows) or len(notes) else None)
-    return parts
+    return [
+        replace(
+            delivery,
+            rows=delivery.rows[row_shard == shard],
+            notes=delivery.notes[note_shard == shard],
+            lost_notes=0 if shard else delivery.lost_notes,
+        )
+        for shard in range(shards)
+    ]

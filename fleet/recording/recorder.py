@@ -222,7 +222,8 @@ class Recorder:
         rows = np.frombuffer(bytearray(memoryview(self._rows)[: count * _SIZE]), ROW_DTYPE)
         first = self._seq
         # What was dropped came after what is here: its numbers are the gap before the next one.
-        self._seq = number_rows(rows, first) + self._dropped
+        end = number_rows(rows, first)
+        self._seq = end + self._dropped
         self._lost += self._dropped
         self._taken = self._next
         self._full = self._taken + self._capacity
@@ -230,6 +231,7 @@ class Recorder:
         delivery = Delivery(
             source=self.source,
             first_seq=first,
+            end_seq=end,
             rows=rows,
             ways=bytes(self._way_table),
             offset_ns=self._clock_ns() - int(self._now() * 1e9),

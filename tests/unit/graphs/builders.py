@@ -23,6 +23,16 @@ class Record:
     size: int = 0
     dur: int = 0
     t: int = 0
+    task: int = 0
+    inv: int = 0
+    hop: int = 0
+    aux: str = ""
+    awaited: bool = False
+    attempt: int = 0
+
+    @property
+    def flags(self) -> int:
+        return self.awaited + 8 * self.mirrored + (self.attempt << 5)
 
 
 def batch_of(
@@ -41,9 +51,10 @@ def batch_of(
     for place, record in enumerate(records):
         row = packed[place]
         row["seq"] = (first_seq + place) & 0xFFFF_FFFF
-        row["ev"], row["arm"], row["flags"] = record.ev, record.arm, 8 * record.mirrored
+        row["ev"], row["arm"], row["flags"] = record.ev, record.arm, record.flags
         row["src"], row["dst"] = number_of_node[record.src], number_of_node[record.dst]
-        row["kind"] = number_of_kind[record.kind]
+        row["kind"], row["aux"] = number_of_kind[record.kind], number_of_kind[record.aux]
+        row["task"], row["inv"], row["hop"] = record.task, record.inv, record.hop
         row["size"], row["dur"], row["t"] = record.size, record.dur, record.t
     return Batch(
         source=source, first_seq=first_seq, records=packed, nodes=nodes, kinds=kinds, lost=lost

@@ -1,7 +1,7 @@
 """Columnar sums agree with counting record by record, in any split and both ways of counting."""
 
 import pickle
-from collections import defaultdict
+from collections import Counter, defaultdict
 from math import isqrt
 
 import numpy as np
@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rolewise.graphs import edge_table
+from rolewise.graphs import columns
 from rolewise.graphs.edge_table import LATENCY_BUCKETS, Edge, EdgeTable, latency_bucket, tally
 from rolewise.graphs.interactions import Arm, Batch, Happening
 from tests.unit.graphs.builders import KINDS, NODES, Record, batch_of
@@ -25,7 +25,12 @@ records = st.builds(
     size=st.integers(0, 2**32 - 1),
     dur=st.integers(0, 2**42),
     t=st.integers(-(2**40), 2**62),
+    task=st.integers(0, 4),
+    hop=st.integers(0, 255),
+    aux=st.sampled_from(KINDS),
+    awaited=st.booleans(),
 )
+ENDS = {Happening.REPLIED, Happening.FAILED, Happening.TIMED_OUT, Happening.CANCELLED}
 many_records = st.lists(records, max_size=40)
 
 
@@ -34,16 +39,33 @@ def reference(happened: list[Record]) -> dict[Edge, tuple]:
     counts: dict[Edge, list[int]] = defaultdict(lambda: [0] * 7)
     size: dict[Edge, int] = defaultdict(int)
     latency: dict[Edge, list[int]] = defaultdict(lambda: [0] * LATENCY_BUCKETS)
-    last: dict[Edge, int] = {}
+    span: dict[Edge, tuple[int, int]] = {}
+    hop: dict[Edge, int] = defaultdict(int)
+    unanswered: dict[Edge, int] = defaultdict(int)
+    errors: dict[Edge, Counter] = defaultdict(Counter)
     for record in happened:
         edge = Edge(record.src, record.dst, record.kind, record.arm, record.mirrored)
         counts[edge][record.ev] += 1
-        last[edge] = max(last.get(edge, record.t), record.t)
+        first, last = span.get(edge, (record.t, record.t))
+        span[edge] = min(first, record.t), max(last, record.t)
+        hop[edge] = max(hop[edge], record.hop)
+        if record.awaited and record.ev is Happening.SENT:
+            unanswered[edge] += 1
+        if record.awaited and record.ev in ENDS:
+            unanswered[edge] -= 1
+        if record.ev in {Happening.FAILED, Happening.TIMED_OUT}:
+            errors[edge][record.aux] += 1
         if record.ev is Happening.SENT:
             size[edge] += record.size
         if record.ev is Happening.REPLIED:
             latency[edge][exact_bucket(record.dur)] += 1
-    return {edge: (counts[edge], size[edge], latency[edge], last[edge]) for edge in counts}
+    return {
+        edge: (
+            counts[edge], size[edge], latency[edge], span[edge], hop[edge], unanswered[edge],
+            errors[edge],
+        )
+        for edge in counts
+    }  # fmt: skip
 
 
 def exact_bucket(dur: int) -> int:
@@ -53,10 +75,13 @@ def exact_bucket(dur: int) -> int:
 
 def content(table: EdgeTable) -> dict[Edge, tuple]:
     return {
-        edge: (sums.counts.tolist(), sums.size, sums.latency.tolist(), sums.last_ns)
+        edge: (
+            sums.counts.tolist(), sums.size, sums.latency.tolist(), (sums.first_ns, sums.last_ns),
+            sums.max_hop, sums.unanswered, sums.errors,
+        )
         for edge in table
         for sums in [table.sums(edge)]
-    }
+    }  # fmt: skip
 
 
 @given(many_records, st.integers(0, 3))
@@ -67,7 +92,7 @@ def test_tally_counts_like_the_reference(happened, shift):
 @given(many_records)
 def test_counting_over_all_codes_gives_the_same_table(happened):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(edge_table, "_DENSE_RECORDS", 0)
+        patch.setattr(columns, "_DENSE_RECORDS", 0)
         assert content(tally(batch_of(*happened))) == reference(happened)
 
 

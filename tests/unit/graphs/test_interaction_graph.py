@@ -210,7 +210,14 @@ class TestNetworkx:
             return [
                 Record(src=src, dst=dst, arm=arm, size=100, t=7_000_000_000),
                 Record(ev=Happening.STARTED, src=src, dst=dst, arm=arm),
-                Record(ev=Happening.REPLIED, src=src, dst=dst, arm=arm, dur=ms * 1_000_000),
+                Record(
+                    ev=Happening.REPLIED,
+                    src=src,
+                    dst=dst,
+                    arm=arm,
+                    dur=ms * 1_000_000,
+                    awaited=True,
+                ),
             ]
 
         graph = InteractionWindows()
@@ -221,7 +228,7 @@ class TestNetworkx:
                 *ask("negotiator@v1", "supplier@v1", Arm.BASELINE, 10),
                 *ask("negotiator@v2", "supplier@v1", Arm.CANARY, 40),
                 Record(ev=Happening.TIMED_OUT, src="negotiator@v2", arm=Arm.CANARY),
-                Record(ev=Happening.FAILED, src="negotiator@v2", arm=Arm.CANARY),
+                Record(ev=Happening.FAILED, src="negotiator@v2", arm=Arm.CANARY, aux="offer"),
                 Record(src="negotiator@v2", arm=Arm.CANARY, mirrored=True),
             ),
             now_s=3,
@@ -240,7 +247,8 @@ class TestNetworkx:
         assert edge == {
             "kind": "rfq", "arm": "canary", "n": 1, "started": 1, "replied": 1, "failed": 1,
             "timed_out": 1, "cancelled": 0, "dropped": 0, "failures": 2, "rate": 0.1,
-            "bytes": 100, "last_seen_s": 7.0,
+            "bytes": 100, "first_seen_s": 0.0, "last_seen_s": 7.0, "max_hop": 0, "tasks": 1,
+            "unanswered": -1, "error_unknown": 1, "error_offer": 1, "latency_buckets": "21:1",
             "latency_ms_p50": pytest.approx(40, rel=0.1),
             "latency_ms_p95": pytest.approx(40, rel=0.1),
             "latency_ms_p99": pytest.approx(40, rel=0.1),

@@ -12,6 +12,7 @@ from rolewise.fleet.recording.collector import Collector
 from rolewise.fleet.recording.notes import Delivery, Noted, split_by_task
 from rolewise.fleet.recording.recorder import Recorder
 from rolewise.fleet.recording.rows import number_rows
+from rolewise.fleet.task import TaskRecord, task_key
 from rolewise.graphs.interaction_graph import InteractionWindows
 from rolewise.graphs.interactions import Arm, Happening
 
@@ -179,8 +180,8 @@ def test_every_record_comes_out_once_whatever_the_order_and_the_shards(plan, sha
     shares = [InteractionWindows() for _ in range(shards)]
     for delivery in deliveries:
         for share, part in zip(shares, split_by_task(delivery, shards), strict=True):
-            if part is not None:
-                assert share.fold(part.batch(), now_s=0)
+            share.fold(part.batch(), now_s=0)
+    assert {share.lost for share in shares} == {0}
     for other in shares[1:]:
         shares[0].merge(other)
     assert (shares[0].records, shares[0].lost) == (len(found), 0)
@@ -205,10 +206,23 @@ class TestCollector:
         usage = collector.windows.usage()["negotiator@v2"]
         assert (usage.tool_calls, usage.tool_errors, usage.input_tokens) == (1, 1, 10)
 
+    def test_a_task_next_to_a_gap_is_partial(self):
+        book, collector = recorder(capacity=1), Collector()
+        for number, task in ((1, "before"), (2, "dropped"), (3, "before")):
+            asked = message(number, task=task_key(task))
+            if number == 3:
+                collector.take(book.take(), now_s=0)
+            book.happened(Happening.SENT, asked, SUPPLIER, 1.0)
+        collector.take(book.take(), now_s=0)
+        records = [TaskRecord(task=task, number=1, table=1) for task in ("before", "elsewhere")]
+        before, elsewhere = collector.complete(records)
+        assert (before.messages, before.partial) == (2, True)
+        assert (elsewhere.messages, elsewhere.partial) == (0, False)
+
     @pytest.mark.parametrize("shards", [1, 2, 3])
     def test_notes_go_where_their_task_goes(self, shards):
         parts = split_by_task(self.delivery(), shards)
-        assert [part is not None for part in parts] == [
-            shard == 5 % shards for shard in range(shards)
+        assert [len(part.rows) for part in parts] == [
+            2 * (shard == 5 % shards) for shard in range(shards)
         ]
         assert len(parts[5 % shards].notes) == 3
