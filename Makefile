@@ -8,7 +8,7 @@ INSTALL := $(if $(UV),uv pip install --quiet --python $(BIN)/python,$(BIN)/pytho
 FLEET ?= configs/supply-chain.yaml
 
 .DEFAULT_GOAL := help
-.PHONY: setup dev demo run test test-unit test-ray lint types format docs bench lock clean help
+.PHONY: setup dev demo run test test-unit test-ray lint types format docs bench bench-graph lock clean help
 
 setup: .venv/.ready  ## make the environment in .venv, with the locked versions
 
@@ -63,6 +63,9 @@ docs: setup  ## write the generated pages anew
 
 bench: dev  ## messages a second and their latency: bare calls, Ray Serve, Rolewise
 	$(BIN)/python benchmarks/transport.py
+
+bench-graph: setup  ## folding messages into graphs and rows of tasks: columns against networkx
+	$(BIN)/python benchmarks/graph.py
 
 lock:  ## resolve the locked versions anew (needs uv)
 	uv pip compile --quiet --universal --no-header --no-annotate --extra dev --upgrade \
