@@ -142,15 +142,17 @@ def _ruling(
     safe_at: float,
     spent: bool,
 ) -> Ruling:
-    if reading.log_harm >= log(harm_at) and not _is_contradicted(signal, reading):
+    # An arm that never gets a task is evidence that the draw is broken, and of nothing else.
+    is_empty = not reading.tasks_canary or (compares and not reading.tasks_baseline)
+    harms = not is_empty and not _is_contradicted(signal, reading)
+    if reading.log_harm >= log(harm_at) and harms:
         return Ruling.HARM
-    if reading.log_safe >= log(safe_at) and reading.tasks_canary >= signal.min_tasks:
+    enough = not is_empty and reading.tasks_canary >= signal.min_tasks
+    if reading.log_safe >= log(safe_at) and enough:
         return Ruling.SAFE
     if spent:
         return Ruling.UNSURE
-    if not reading.tasks_canary or (compares and not reading.tasks_baseline):
-        return Ruling.NO_DATA
-    return Ruling.CONTINUE
+    return Ruling.NO_DATA if is_empty else Ruling.CONTINUE
 
 
 def _shown(log_e: float) -> float:
