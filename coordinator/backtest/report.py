@@ -20,6 +20,7 @@ class Account:
         changed_arm: Of them, those that the other arm finished.
         timed_out: Tasks that the deadline has ended.
         running: Tasks that never end.
+        undrawn: Tasks with a weight of 0 or 100: no coin was thrown, so they compare nothing.
         changed: Ids that were left out, since each side means another task by it.
     """
 
@@ -28,6 +29,7 @@ class Account:
     changed_arm: int = 0
     timed_out: int = 0
     running: int = 0
+    undrawn: int = 0
     changed: tuple[str, ...] = field(default=())
 
 
@@ -94,6 +96,7 @@ class AccountView(View):
     changed_arm: int
     timed_out: int
     running: int
+    undrawn: int
     changed: tuple[str, ...]
 
 
@@ -136,6 +139,7 @@ def view_judgement(replay: Replay, account: Account) -> JudgementView:
             changed_arm=account.changed_arm,
             timed_out=account.timed_out,
             running=account.running,
+            undrawn=account.undrawn,
             changed=account.changed,
         ),
         alpha=replay.analysis.alpha,

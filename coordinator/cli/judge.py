@@ -232,6 +232,7 @@ def _records(
         changed_arm=cohort.changed_arm,
         timed_out=cohort.timed_out,
         running=cohort.running,
+        undrawn=sum(row.weight in {0.0, 100.0} for row in cohort.rows),
     )
 
 

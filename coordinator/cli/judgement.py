@@ -90,6 +90,11 @@ def _account(view: JudgementView) -> Iterator[str]:
             f"{_number(account.held_back)} tasks were never counted: one of them does not end"
             " and holds back all that started after it"
         )
+    if account.undrawn:
+        yield (
+            f"{_number(account.undrawn)} tasks have a weight of 0 or 100: their arm was not drawn,"
+            " so they compare nothing"
+        )
     if account.timed_out:
         yield f"{_number(account.timed_out)} tasks were ended by the deadline: failures"
     if account.tried_again:

@@ -4,7 +4,7 @@ import json
 from math import inf
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rolewise.coordinator.backtest.records import RecordError, parse_record
@@ -139,6 +139,7 @@ JSON = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(st.dictionaries(st.sampled_from([*LINE, "unit", "flags"]), JSON))
 def test_any_object_is_a_row_or_told(changes):
     try:

@@ -160,6 +160,14 @@ def test_a_weight_that_is_nowhere_is_asked_for_and_may_be_given(shell: Shell, tm
     assert shell("judge", file, "--weight", "125").code == 2
 
 
+@pytest.mark.parametrize("weight", [0, 100])
+def test_arms_that_were_not_drawn_are_told(shell: Shell, tmp_path: Path, weight: int):
+    file = written(tmp_path / "x.jsonl", some_rows(200, weight=50.0), weight=weight)
+    said = shell("judge", str(file))
+    assert said.code == 0
+    assert "200 tasks have a weight of 0 or 100: their arm was not drawn" in said.out
+
+
 def test_an_analysis_of_ones_own(shell: Shell, bad: Path, tmp_path: Path):
     file = tmp_path / "analysis.yaml"
     file.write_text(
