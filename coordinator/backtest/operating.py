@@ -54,7 +54,7 @@ def draw_operating(
             y=Scale(low=LEAST_TASKS, high=MOST_TASKS, start=HEIGHT - BOTTOM, stop=TOP, is_log=True),
         )
         parts += panel.axes(
-            title=f"canary weight {weight:g} %",
+            title=f"tasks to roll back, canary weight {weight:g} %",
             x_label="share of tasks that the canary completes",
             x_ticks=[(drop, f"{baseline - drop:.2f}") for drop in drops],
             y_ticks=[(one, count(one)) for one in panel.y.ticks(6)],

@@ -67,7 +67,7 @@ def test_the_pictures_are_what_the_script_draws():
 def test_the_operating_picture_is_of_what_was_measured(tmp_path: Path):
     file = tmp_path / "measured.json"
     file.write_text(
-        '{"curves": [{"rule": "judge", "weight": 25, "points": ['
+        '{"curves": [{"rule": "judge", "weight": 0.25, "points": ['
         '{"canary_completion": 0.9, "median_tasks": 1300, "detected_share": 1.0},'
         '{"canary_completion": 0.93, "median_tasks": 9000, "detected_share": 0.3}]}]}'
     )
