@@ -77,10 +77,7 @@ def _operation(operation: Mapping[str, Any], document: Mapping[str, Any]) -> Ite
             says = one.get("description", "")
             yield f"| `{one['name']}` | {one['in']} | {_type(one['schema'])} | {says} |"
     if body := operation.get("requestBody"):
-        schema = body["content"]["application/json"]["schema"]
-        name = _named(schema)
-        example = document["components"]["schemas"][name]["examples"][0]
-        yield from ("", f"Body: {_type(schema)}", "", "```json", json.dumps(example), "```")
+        yield from _body(body, document)
     yield from ("", "| answer | form | |", "| --- | --- | --- |")
     for status, answer in sorted(operation["responses"].items()):
         forms = [
@@ -94,6 +91,16 @@ def _operation(operation: Mapping[str, Any], document: Mapping[str, Any]) -> Ite
         ]
         says = ", ".join(codes) or answer["description"]
         yield f"| {status} | {', '.join(forms)} | {says} |"
+
+
+def _body(body: Mapping[str, Any], document: Mapping[str, Any]) -> Iterator[str]:
+    if "application/json" not in body["content"]:
+        media_types = " or ".join(f"`{media_type}`" for media_type in body["content"])
+        yield from ("", f"Body: {media_types}. {body['description']}")
+        return
+    schema = body["content"]["application/json"]["schema"]
+    example = document["components"]["schemas"][_named(schema)]["examples"][0]
+    yield from ("", f"Body: {_type(schema)}", "", "```json", json.dumps(example), "```")
 
 
 def _form(name: str, schema: Mapping[str, Any]) -> Iterator[str]:
