@@ -171,7 +171,7 @@ class Gateway:
         account.carrying = handler
         self._handlers.add(handler)
         handler.add_done_callback(self._handlers.discard)
-        if self._guard is not None and self._guarding is None:
+        if self._guard is not None and (self._guarding is None or self._guarding.done()):
             self._guarding = loop.create_task(self._keep_guard(self._guard))
 
     async def result(self, task: str, wait_s: float) -> TaskRecord | None:
@@ -232,7 +232,6 @@ class Gateway:
                         account.carrying.cancel()
                     await guard.end(account.record.task)
             idle_since = loop.time() if self._open else idle_since
-        self._guarding = None
 
     async def _carry(self, request: TaskRequest, role: str, account: _Account) -> None:
         loop = asyncio.get_running_loop()
