@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from rolewise.graphs.patterns.columns import sends_matrix
+from rolewise.graphs.patterns.divergence import root_js
 from rolewise.graphs.patterns.report import GraphDistance
 from rolewise.graphs.patterns.strata import Labels, Strata
 from rolewise.graphs.task_rows import Figures, TaskRows
@@ -40,15 +41,8 @@ def graph_distance(
 def _distances(labels: Labels, sends: Figures) -> Figures:
     canary = (labels @ sends.astype(np.float32)).astype(np.float64)
     baseline = np.maximum(sends.sum(axis=0) - canary, 0.0)
-    one, other = _normed(canary), _normed(baseline)
-    divergence = _entropy((one + other) / 2) - (_entropy(one) + _entropy(other)) / 2
-    return np.asarray(np.sqrt(np.maximum(divergence, 0.0)))
+    return root_js(_normed(canary), _normed(baseline))
 
 
 def _normed(counts: Figures) -> Figures:
     return np.asarray(counts / np.maximum(counts.sum(axis=1, keepdims=True), 1.0))
-
-
-def _entropy(shares: Figures) -> Figures:
-    logs = np.log2(shares, out=np.zeros_like(shares), where=shares > 0)
-    return np.asarray(-(shares * logs).sum(axis=1))

@@ -12,18 +12,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import ceil
 
 import numpy as np
 
 from rolewise.graphs.patterns.columns import Column
 from rolewise.graphs.patterns.effects import Effect, find_effect, is_large_enough
+from rolewise.graphs.patterns.relabelling import search
 from rolewise.graphs.patterns.report import PatternFinding
-from rolewise.graphs.patterns.strata import Strata
+from rolewise.graphs.patterns.strata import Labels, Strata
 from rolewise.graphs.task_rows import Figures
 
-EXCEEDANCES = 5
-"""As many relabellings at least as extreme as the leading column end the search: no alarm."""
 _ROUNDING = 1e-4  # float32 sums; equal sums must count as equal
 
 
@@ -55,9 +53,6 @@ def compare_features(
         strata: Arms and strata.
         alpha: Chance of a false alarm in any column.
         rng: Draws the relabellings.
-
-    Notes:
-        `ceil(5 / alpha)` relabellings when an alarm is near, some dozens when nothing is there.
     """
     if not columns or len(strata) == 0:
         empty = np.zeros(len(columns))
@@ -73,21 +68,15 @@ def compare_features(
 
     both_ways = scaled[:, ~one_sided].astype(np.float32)
     one_way = scaled[:, one_sided].astype(np.float32)
-    leading = float(seen.max(initial=-np.inf))
-    largest: list[Figures] = []
-    exceeded = drawn = 0
-    for labels in strata.chunks(ceil(EXCEEDANCES / alpha), rng):
+
+    def largest(labels: Labels) -> Figures:
         sums = labels @ both_ways
         top = np.maximum(sums.max(axis=1, initial=0), -sums.min(axis=1, initial=0))
-        top = np.maximum(top, (labels @ one_way).max(axis=1, initial=0)).astype(np.float64)
-        largest.append(top)
-        drawn += len(labels)
-        exceeded += int((top >= leading - _ROUNDING).sum())
-        if exceeded >= EXCEEDANCES:
-            break
-    ranked = np.sort(np.concatenate(largest))
-    above = drawn - np.searchsorted(ranked, seen - _ROUNDING)
-    return FeatureTest((1 + above) / (drawn + 1), statistic, deviation, drawn)
+        top = np.maximum(top, (labels @ one_way).max(axis=1, initial=0))
+        return np.asarray(top, np.float64)
+
+    found = search(strata, seen, largest, alpha=alpha, rng=rng, rounding=_ROUNDING)
+    return FeatureTest(found.p(seen), statistic, deviation, found.drawn)
 
 
 def find_features(

@@ -11,12 +11,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from math import ceil
 
 import numpy as np
 
 from rolewise.graphs.patterns.columns import moves_matrix
-from rolewise.graphs.patterns.features import EXCEEDANCES
+from rolewise.graphs.patterns.divergence import root_js
+from rolewise.graphs.patterns.relabelling import search
 from rolewise.graphs.patterns.report import PatternFinding
 from rolewise.graphs.patterns.strata import CHUNK, Labels, Places, Strata
 from rolewise.graphs.task_rows import Figures, TaskRows
@@ -124,37 +124,19 @@ def find_transitions(
     varies = spread > 1e-9  # noqa: PLR2004
     spread = np.where(varies, spread, 1.0)
     score = np.where(varies, (seen - centre) / spread, -np.inf)
-    leading = score.max()
-    largest: list[Figures] = []
-    exceeded = drawn = 0
-    for labels in strata.chunks(ceil(EXCEEDANCES / alpha), rng):
+
+    def largest(labels: Labels) -> Figures:
         scores = (_statistic(states, blocks, labels) - centre) / spread
-        top = np.where(varies, scores, -np.inf).max(axis=1)
-        largest.append(top)
-        drawn += len(labels)
-        exceeded += int((top >= leading - _ROUNDING).sum())
-        if exceeded >= EXCEEDANCES:
-            break
-    ranked = np.sort(np.concatenate(largest))
-    p = (1 + drawn - np.searchsorted(ranked, score - _ROUNDING)) / (drawn + 1)
+        return np.asarray(np.where(varies, scores, -np.inf).max(axis=1))
+
+    found = search(strata, score, largest, alpha=alpha, rng=rng, rounding=_ROUNDING)
+    p = found.p(score)
     findings = [
         _finding(states, state, strata, float(p[state]), alpha)
         for state in np.lexsort((-score, p)).tolist()
         if p[state] <= alpha
     ]
     return [finding for finding in findings if finding.effect >= LEAST_DISTANCE]
-
-
-def root_js(one: Figures, other: Figures) -> float:
-    """Return the root of the Jensen-Shannon divergence of two distributions: 0 to 1."""
-    middle = (one + other) / 2
-    divergence = _entropy(middle) - (_entropy(one) + _entropy(other)) / 2
-    return float(np.sqrt(max(divergence, 0.0)))
-
-
-def _entropy(shares: Figures) -> float:
-    positive = shares[shares > 0]
-    return float(-(positive * np.log2(positive)).sum())
 
 
 def _is_common(counts: Figures) -> bool:
@@ -215,7 +197,7 @@ def _finding(states: States, state: int, strata: Strata, p: float, alpha: float)
         ),
         p=p,
         alpha=alpha,
-        effect=root_js(canary, baseline),
+        effect=float(root_js(canary, baseline)),
         effect_unit="distance",
         baseline=float(baseline[most]),
         canary=float(canary[most]),

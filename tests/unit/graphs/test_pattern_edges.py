@@ -12,10 +12,11 @@ from rolewise.graphs.patterns import (
     Expectations,
     look,
 )
+from rolewise.graphs.patterns.divergence import root_js
 from rolewise.graphs.patterns.edges import find_edges, tasks_to_miss
 from rolewise.graphs.patterns.exact import fisher
 from rolewise.graphs.patterns.strata import Strata
-from rolewise.graphs.patterns.transitions import find_transitions, root_js
+from rolewise.graphs.patterns.transitions import find_transitions
 from tests.support.pattern_fleet import NEW, compare, found, usual
 from tests.support.task_rows import rows_of
 
