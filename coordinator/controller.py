@@ -20,6 +20,7 @@ from rolewise.coordinator.journal import Journal
 from rolewise.coordinator.judge.judge import Judge
 from rolewise.coordinator.judge.verdict import HardFact, Verdict
 from rolewise.coordinator.judging import Judging
+from rolewise.coordinator.pattern_watch import PatternWatch
 from rolewise.coordinator.rollout.commands import (
     Command,
     DrainVersion,
@@ -86,6 +87,7 @@ class Controller:
         self._lease: Lease | None = None
         self._judging = Judging(store, runtime, aside=aside)
         self._lookout = WaitsLookout(fleet, runtime)
+        self._patterns = PatternWatch(runtime, aside=aside)
         self._published_at = float("-inf")
         self._carried: Command | None = None
         self._try_again_at = datetime.min.replace(tzinfo=UTC)
@@ -137,6 +139,7 @@ class Controller:
     async def _tick(self, state: Rollout) -> Rollout:
         if await self._judging.meet(state):
             self._lookout.forget()
+            self._patterns.forget()
         verdict: Verdict | None = None
         facts: tuple[HardFact, ...] = ()
         trial, stage, judge = state.trial, state.current_stage, self._judging.judge
@@ -144,6 +147,7 @@ class Controller:
             observation = await self._judging.observe()
             verdict = await self._rule(judge, state, observation.now_s)
             await self._lookout.look(observation.now_s, canary=(trial.role, trial.version))
+            await self._patterns.look(trial, stage.analysis, observation.tasks)
             facts = find_facts(
                 trial,
                 stage.analysis,
@@ -152,6 +156,7 @@ class Controller:
                 tasks_canary=judge.counts[1],
                 tasks_baseline=judge.counts[0],
             )
+            facts += self._patterns.facts
         request = Tick(at=self._journal.now, verdict=verdict, facts=facts)
         return await self._journal.request(state.id, request, lease=self._lease)
 
@@ -169,7 +174,9 @@ class Controller:
         if is_due:
             self._published_at = now_s
             await self._journal.publish_verdict(state.id, verdict)
-            await self._journal.publish_alerts(self._fleet, self._lookout.alerts)
+            await self._journal.publish_alerts(
+                self._fleet, (*self._lookout.alerts, *self._patterns.alerts)
+            )
         return verdict
 
     async def _carry(self, state: Rollout) -> None:

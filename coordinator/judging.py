@@ -25,6 +25,7 @@ from rolewise.coordinator.scoring import Scoring
 from rolewise.coordinator.store.port import Store
 from rolewise.fleet.runtime import Observation, Runtime
 from rolewise.fleet.scoring import Aside
+from rolewise.fleet.task import TaskRecord
 
 SAVE_S = 5.0
 """Time between two savings of what the judge has counted."""
@@ -68,20 +69,22 @@ class Judging:
         return True
 
     async def observe(self) -> Observation:
-        """Feed the judge with all that is new, and return what was read along with it."""
+        """Feed the judge with all that is new, and return all that was read."""
         assert self.judge is not None  # noqa: S101 (its caller has met a trial)
+        tasks: list[TaskRecord] = []
         while True:
             before = self.judge.last_number
             observation = await self._runtime.observe(before)
             self.judge.feed(observation.tasks, now_s=observation.now_s)
             self._scoring.offer(observation.tasks)
+            tasks += observation.tasks
             self._passed = self.judge.last_number
             if self._passed == before or self._passed < observation.tasks[-1].number:
                 break
         if observation.now_s - self._saved_at >= SAVE_S:
             self._saved_at = observation.now_s
             await self.save()
-        return observation
+        return replace(observation, tasks=tuple(tasks))
 
     async def save(self) -> None:
         """Keep what the judge has counted."""

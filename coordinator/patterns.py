@@ -8,7 +8,9 @@ there is; here is only what to do about it.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Literal
 
+from rolewise.coordinator.judge.analysis import Reaction
 from rolewise.coordinator.judge.verdict import HardFact
 from rolewise.graphs.patterns import PatternFinding, PatternReport
 from rolewise.graphs.patterns.flood import Flood
@@ -17,20 +19,25 @@ MOST_TOLD = 8
 """Findings that a fact shows in detail."""
 
 
-def pattern_facts(report: PatternReport) -> tuple[HardFact, ...]:
-    """Return what follows from a look at the patterns: at most one rollback and one pause.
+def pattern_facts(
+    report: PatternReport, *, harm: Reaction = "rollback", different: Reaction = "pause"
+) -> tuple[HardFact, ...]:
+    """Return what follows from a look at the patterns: at most one fact for each direction.
 
     The key of a fact names what was found, so that it pauses a rollout once: when a person has
     seen it and resumed, the same finding at the next look is no news.
+
+    Args:
+        report: The look.
+        harm: What follows where something is worse; with `hold` nothing does.
+        different: What follows where something is different, and nobody said whether that is bad.
     """
     alarms = [finding for finding in report.findings if finding.is_alarm]
-    harm = [finding for finding in alarms if finding.direction == "harm"]
-    other = [finding for finding in alarms if finding.direction == "neutral"]
     facts = []
-    if harm:
-        facts.append(_fact(harm, report, "rollback"))
-    if other:
-        facts.append(_fact(other, report, "pause"))
+    for direction, reaction in (("harm", harm), ("neutral", different)):
+        found = [finding for finding in alarms if finding.direction == direction]
+        if found and reaction != "hold":
+            facts.append(_fact(found, report, reaction))
     return tuple(facts)
 
 
@@ -47,7 +54,9 @@ def flood_facts(floods: Iterable[Flood]) -> tuple[HardFact, ...]:
     )
 
 
-def _fact(findings: list[PatternFinding], report: PatternReport, reaction: str) -> HardFact:
+def _fact(
+    findings: list[PatternFinding], report: PatternReport, reaction: Literal["rollback", "pause"]
+) -> HardFact:
     first, more = findings[0], len(findings) - 1
     also = f", and {more} more" if more else ""
     who = f"; choices changed at {', '.join(report.changed)}" if report.changed else ""
@@ -56,6 +65,6 @@ def _fact(findings: list[PatternFinding], report: PatternReport, reaction: str) 
         kind="pattern",
         sentence=f"{first.sentence}{also}{who}{felt}",
         details=tuple(finding.sentence for finding in findings[:MOST_TOLD]),
-        reaction="rollback" if reaction == "rollback" else "pause",
+        reaction=reaction,
         key="; ".join(sorted(finding.what for finding in findings)),
     )

@@ -22,6 +22,7 @@ from rolewise.graphs.rounds import Round
 if TYPE_CHECKING:
     # It brings networkx, which no replica needs: a fifth of a replica's time to start.
     from rolewise.graphs.interaction_graph import InteractionWindows
+    from rolewise.graphs.task_rows import TaskRows
     from rolewise.graphs.task_trees import TaskTrees
 
 
@@ -219,6 +220,10 @@ class Runtime(Protocol):
 
     async def task_trees(self) -> TaskTrees:
         """Return who asked whom in the last tasks that have ended, and what failed in them."""
+        ...
+
+    async def task_rows(self) -> TaskRows:
+        """Return what each of the last tasks did, for comparing how they talk."""
         ...
 
     async def graph(self) -> InteractionWindows:

@@ -7,7 +7,7 @@ what only some tasks have (an edge, a move) stands in triplets (row, column, fig
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any, TypeVar
 
 import numpy as np
@@ -141,6 +141,27 @@ def merge(a: TaskRows, b: TaskRows) -> TaskRows:
             **columns,
         )
     )
+
+
+def select(rows: TaskRows, keep: Marks) -> TaskRows:
+    """Return the rows of some tasks, in the same order; all names of columns stay.
+
+    Args:
+        rows: The tasks.
+        keep: Which of them.
+    """
+    row_of = np.cumsum(keep, dtype=np.int32) - np.int32(1)
+    columns: dict[str, Any] = {
+        name: getattr(rows, name)[keep] for name in ("task", "roles", "partial", *_SUMS, *_LARGEST)
+    }
+    for row, names in (
+        ("edge_row", ("edge_col", *_EDGE_SUMS)),
+        ("move_row", ("move_col", "move_count")),
+    ):
+        chosen = keep[getattr(rows, row)]
+        columns[row] = row_of[getattr(rows, row)[chosen]]
+        columns |= {name: getattr(rows, name)[chosen] for name in names}
+    return replace(rows, **columns)
 
 
 def count_roles(

@@ -10,6 +10,7 @@ from rolewise.coordinator.judge.metrics import MEASURES, Kind, Measure, Metric
 
 Reaction = Literal["rollback", "pause", "hold"]
 Evidence = Literal["gate", "full"]
+EdgeName = tuple[str, str, str]
 Direction = Literal["higher_is_better", "lower_is_better"]
 
 USUAL_QUANTILE = 0.95
@@ -148,6 +149,11 @@ class Analysis:
         is_grouped: Arms are drawn for a session or a user, not for each task: that is the unit.
         unit_tasks: Of one session or user the first tasks count, this many at most,
         unit_window_s: and of them those that start within this many seconds of its first.
+        on_pattern_harm: What follows where canary tasks talk worse: messages that fail or get no
+            answer, loops, edges that are forbidden.
+        on_pattern_different: What follows where they talk otherwise, without being worse.
+        declared_edges: (from, to, kind) that the new version is said to add.
+        forbidden_edges: (from, to, kind) that no version may use.
         deadlock: A confirmed deadlock with the canary in it is harm at once.
         restart_limit: Restarts of one canary replica that are a crash loop; 0 switches it off.
 
@@ -168,6 +174,10 @@ class Analysis:
     is_grouped: bool = False
     unit_tasks: int = 10
     unit_window_s: float = 3600.0
+    on_pattern_harm: Reaction = "rollback"
+    on_pattern_different: Reaction = "hold"
+    declared_edges: tuple[EdgeName, ...] = ()
+    forbidden_edges: tuple[EdgeName, ...] = ()
     deadlock: bool = True
     restart_limit: int = 3
 

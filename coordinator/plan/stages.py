@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import replace
 
 from rolewise.coordinator.judge.analysis import Analysis, Signal
 from rolewise.coordinator.plan.plan import Analyse, Pause, SetWeight, Stage, Step
@@ -12,6 +13,7 @@ from rolewise.fleet.spec import (
     FleetSpec,
     SignalSpec,
     StepSpec,
+    expected_edges,
     role_settings,
     stage_settings,
 )
@@ -21,6 +23,7 @@ from rolewise.graphs.criticality import RolePlace
 def build_stage(spec: FleetSpec, place: RolePlace, from_version: str, to_version: str) -> Stage:
     """Return the upgrade of one role."""
     settings = stage_settings(spec, place.role)
+    edges = expected_edges(spec, place.role, to_version)
     return Stage(
         role=place.role,
         from_version=from_version,
@@ -28,7 +31,11 @@ def build_stage(spec: FleetSpec, place: RolePlace, from_version: str, to_version
         replicas=role_settings(spec, place.role).replicas,
         canary_replicas=settings.canary_replicas,
         steps=tuple(_build_step(step) for step in settings.steps),
-        analysis=build_analysis(settings.template, is_grouped=settings.bucket_by != BY_TASK),
+        analysis=replace(
+            build_analysis(settings.template, is_grouped=settings.bucket_by != BY_TASK),
+            declared_edges=tuple(edges.declared),
+            forbidden_edges=tuple(edges.forbidden),
+        ),
         reason=place.reason,
         drain_limit_s=settings.drain_s,
         keep_stable_s=settings.keep_stable_s,
@@ -65,6 +72,8 @@ def build_analysis(template: AnalysisTemplateSpec, *, is_grouped: bool = False) 
         is_grouped=is_grouped,
         unit_tasks=template.unit.tasks,
         unit_window_s=template.unit.window,
+        on_pattern_harm=template.patterns.harm,
+        on_pattern_different=template.patterns.different,
         deadlock=template.deadlock,
         restart_limit=template.restarts,
     )

@@ -34,6 +34,7 @@ from rolewise.fleet.task import TaskRecord, TaskRequest
 from rolewise.graphs.guard_limits import GuardLimits
 from rolewise.graphs.interaction_graph import InteractionWindows
 from rolewise.graphs.rounds import Round, join_rounds
+from rolewise.graphs.task_rows import TaskRows
 from rolewise.graphs.task_trees import TaskTrees
 
 DRAIN_LOOK_S = 0.05
@@ -167,6 +168,11 @@ class LocalRuntime:
         """Return the trees of the last tasks."""
         self._collect()
         return self._collector.sample.read()
+
+    async def task_rows(self) -> TaskRows:
+        """Return what each of the last tasks did."""
+        self._collect()
+        return self._collector.windows.task_rows()
 
     async def graph(self) -> InteractionWindows:
         """Return the interaction graph as folded so far."""

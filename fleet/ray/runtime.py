@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 from collections.abc import Awaitable, Collection, Sequence
 from dataclasses import replace
+from functools import reduce
 from typing import Any, TypeVar, cast
 
 import ray
@@ -28,6 +29,7 @@ from rolewise.fleet.task import TaskRecord, TaskRequest, task_key
 from rolewise.graphs.guard_limits import GuardLimits
 from rolewise.graphs.interaction_graph import InteractionWindows
 from rolewise.graphs.rounds import Round
+from rolewise.graphs.task_rows import TaskRows, merge
 from rolewise.graphs.task_samples import merge_trees
 from rolewise.graphs.task_trees import TaskTrees
 
@@ -151,6 +153,13 @@ class RayRuntime:
                 *(_answer(collector.task_trees.remote()) for collector in self._collectors)
             )
         )
+
+    async def task_rows(self) -> TaskRows:
+        """Return what each of the last tasks did, of all collectors together."""
+        parts = await asyncio.gather(
+            *(_answer(collector.task_rows.remote()) for collector in self._collectors)
+        )
+        return reduce(merge, cast("list[TaskRows]", parts))
 
     async def graph(self) -> InteractionWindows:
         """Return the interaction graph as folded so far, merged over the collectors."""

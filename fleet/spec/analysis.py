@@ -162,6 +162,24 @@ class UnitSpec(Model):
     )
 
 
+class PatternsSpec(Model):
+    """What follows from a difference in how tasks talk; false alarms: 1 % a stage at most."""
+
+    harm: Reaction = Field(
+        default="rollback",
+        description=(
+            "Messages fail or get no answer, tasks loop, or a forbidden edge is used. `hold`: "
+            "nothing but an alert."
+        ),
+    )
+    different: Reaction = Field(
+        default="hold",
+        description=(
+            "Other counts, choices, sizes or edges, without being worse: a new version may mean it."
+        ),
+    )
+
+
 class AnalysisTemplateSpec(Model):
     """How a stage is judged. Tests hold however often they are looked at."""
 
@@ -198,6 +216,10 @@ class AnalysisTemplateSpec(Model):
     unit: UnitSpec = Field(
         default_factory=UnitSpec,
         description="What counts of one session or user, where `bucket_by` is not `task`.",
+    )
+    patterns: PatternsSpec = Field(
+        default_factory=PatternsSpec,
+        description="What follows where canary tasks talk otherwise than baseline tasks.",
     )
     deadlock: Flag = Field(
         default=True, description="A confirmed deadlock with the canary in it is harm at once."

@@ -9,7 +9,7 @@ import pytest
 
 from rolewise.fleet.routing.table import RoleRoute, RoutingTable
 from rolewise.fleet.runtime import Fenced, ReplicaState, Runtime, VersionDefinition
-from rolewise.fleet.task import Outcome, TaskRecord, TaskRequest
+from rolewise.fleet.task import Outcome, TaskRecord, TaskRequest, task_key
 from rolewise.graphs.deadlock import find_deadlock
 from rolewise.graphs.role_figures import Failures
 from rolewise.graphs.snapshot_columns import read_snapshots
@@ -256,6 +256,21 @@ async def tool_calls_and_usage_reach_the_account(runtime: Runtime) -> None:
     assert record.scores == {"quality": 0.5}
 
 
+async def what_each_task_did_can_be_compared(runtime: Runtime) -> None:
+    await launch(runtime)
+    for number in range(3):
+        await end_of(runtime, f"t{number}", {"do": "relay", "body": {"do": "echo", "x": number}})
+
+    async def folded() -> bool:
+        return len((await runtime.task_rows()).task) >= 3
+
+    await until(runtime, folded, "tasks folded")
+    rows = await runtime.task_rows()
+    assert {task_key(f"t{number}") for number in range(3)} <= set(rows.task.tolist())
+    assert any((src, dst) == ("entry", "worker") for src, dst, _ in rows.edges)
+    assert not rows.partial.any()
+
+
 async def messages_reach_the_interaction_graph(runtime: Runtime) -> None:
     await launch(runtime)
     await end_of(runtime, "t", {"do": "all"})
@@ -343,6 +358,7 @@ SCENARIOS: list[Scenario] = [
     every_task_is_accounted_for_once_and_in_order,
     tool_calls_and_usage_reach_the_account,
     messages_reach_the_interaction_graph,
+    what_each_task_did_can_be_compared,
     the_trees_of_the_last_tasks_are_told,
     a_mutual_ask_on_one_slot_is_seen_as_a_deadlock,
 ]

@@ -1,0 +1,128 @@
+"""When the watch over patterns looks, at which tasks, and what follows."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from rolewise.coordinator.judge.analysis import Analysis
+from rolewise.coordinator.pattern_watch import PatternWatch
+from rolewise.coordinator.rollout.state import Trial
+from rolewise.fleet.scoring import at_once
+from rolewise.fleet.task import Assignment, Outcome, TaskRecord, task_key
+from rolewise.graphs.interactions import Arm
+from rolewise.graphs.task_rows import TaskRows, in_order, select
+from tests.support.task_rows import Sketch, rows_of
+
+TRIAL = Trial(role="supplier", version="v2", salt="pepper")
+RFQ, REJECT = ("planner", "supplier", "rfq"), ("supplier", "planner", "reject")
+
+
+def a_task(number: int, *, canary: bool, weight: float = 50.0, **fields) -> TaskRecord:
+    arm = Arm.CANARY if canary else Arm.BASELINE
+    draw = Assignment(role="supplier", salt="pepper", arm=arm, weight=weight)
+    return TaskRecord(
+        task=f"t{number}",
+        number=number,
+        table=1,
+        assignments=(draw,),
+        **{"outcome": Outcome.COMPLETED, **fields},
+    )
+
+
+class Fleet:
+    """A runtime of which only the rows of tasks are asked."""
+
+    def __init__(self, tasks: list[TaskRecord], sketch) -> None:
+        rows = rows_of(Sketch(sends=sketch(one.assignments[0].arm is Arm.CANARY)) for one in tasks)
+        keys = np.array([task_key(one.task) for one in tasks], np.uint64)
+        self.rows = in_order(replace(rows, task=keys))
+        self.asked = 0
+
+    async def task_rows(self) -> TaskRows:
+        self.asked += 1
+        return self.rows
+
+
+def some_tasks(count: int) -> list[TaskRecord]:
+    return [a_task(number, canary=number % 2 == 0) for number in range(1, count + 1)]
+
+
+def rejecting(canary: bool) -> dict:
+    return {RFQ: 1, REJECT: 1} if canary else {RFQ: 1}
+
+
+async def a_watch(tasks, sketch, analysis: Analysis | None = None) -> tuple[PatternWatch, Fleet]:
+    fleet = Fleet(tasks, sketch)
+    watch = PatternWatch(fleet, aside=at_once)
+    for one in tasks:
+        await watch.look(TRIAL, analysis or Analysis(on_pattern_different="pause"), [one])
+    return watch, fleet
+
+
+async def test_it_looks_at_25_canary_tasks_and_whenever_they_have_doubled() -> None:
+    _, fleet = await a_watch(some_tasks(48), rejecting)
+    assert fleet.asked == 0
+    _, fleet = await a_watch(some_tasks(50), rejecting)
+    assert fleet.asked == 1
+    _, fleet = await a_watch(some_tasks(398), rejecting)
+    assert fleet.asked == 3  # at 25, 50 and 100
+
+
+async def test_what_is_different_pauses_where_the_plan_says_so() -> None:
+    watch, _ = await a_watch(some_tasks(60), rejecting)
+    (fact,) = watch.facts
+    assert (fact.kind, fact.reaction) == ("pattern", "pause")
+    assert "supplier -> planner: reject" in fact.sentence
+    assert any("supplier -> planner: reject" in alert for alert in watch.alerts)
+    watch.forget()
+    assert (watch.facts, watch.alerts) == ((), ())
+
+
+async def test_by_default_a_difference_is_only_told() -> None:
+    watch, _ = await a_watch(some_tasks(60), rejecting, Analysis())
+    assert watch.facts == ()
+    assert watch.alerts
+
+
+async def test_equal_arms_say_nothing() -> None:
+    watch, fleet = await a_watch(some_tasks(120), lambda _: {RFQ: 1})
+    assert fleet.asked == 2
+    assert (watch.facts, watch.alerts) == ((), ())
+
+
+async def test_where_nothing_follows_nothing_is_asked() -> None:
+    quiet = Analysis(on_pattern_harm="hold", on_pattern_different="hold")
+    _, fleet = await a_watch(some_tasks(120), rejecting, quiet)
+    assert fleet.asked == 0
+
+
+@pytest.mark.parametrize(
+    "stranger",
+    [
+        a_task(0, canary=True, outcome=Outcome.RUNNING),
+        a_task(0, canary=True, weight=100.0),
+        replace(a_task(0, canary=True), assignments=()),
+    ],
+)
+async def test_tasks_that_were_not_drawn_or_run_still_do_not_count(stranger: TaskRecord) -> None:
+    watch = PatternWatch(Fleet([a_task(1, canary=True)], rejecting), aside=at_once)
+    for number in range(100):
+        await watch.look(TRIAL, Analysis(), [replace(stranger, task=f"s{number}", number=number)])
+    assert watch.report is None
+
+
+def test_chosen_rows_are_those_of_the_tasks_alone() -> None:
+    tasks = some_tasks(9)
+    rows = Fleet(tasks, rejecting).rows
+    keep = np.arange(9) % 3 == 0
+    chosen = select(rows, keep)
+    assert chosen.task.tolist() == rows.task[keep].tolist()
+    assert chosen.messages.tolist() == rows.messages[keep].tolist()
+    sends = np.zeros((9, len(rows.edges)))
+    sends[rows.edge_row, rows.edge_col] = rows.sends
+    fewer = np.zeros((3, len(rows.edges)))
+    fewer[chosen.edge_row, chosen.edge_col] = chosen.sends
+    assert (fewer == sends[keep]).all()
