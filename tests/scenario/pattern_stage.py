@@ -214,8 +214,8 @@ class _World:
 
     async def tick(self, second: int) -> None:
         observation = await self.runtime.observe(self._cursor)
-        self._cursor = observation.cursor
         self.closed += observation.closed
+        self._cursor = self.closed[-1].number if self.closed else 0
         sent: Counter[EdgeArm] = Counter()
         tasks: dict[Arm, set[int]] = {arm: set() for arm in Arm}
         for batch in self.runtime.batches[self._counted :]:
