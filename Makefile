@@ -8,7 +8,7 @@ INSTALL := $(if $(UV),uv pip install --quiet --python $(BIN)/python,$(BIN)/pytho
 FLEET ?= configs/supply-chain.yaml
 
 .DEFAULT_GOAL := help
-.PHONY: setup dev demo run test test-unit test-ray lint types format docs bench bench-graph lock clean help
+.PHONY: setup dev demo run test test-unit test-ray lint types format docs bench bench-graph bench-judge lock clean help
 
 setup: .venv/.ready  ## make the environment in .venv, with the locked versions
 
@@ -67,6 +67,10 @@ bench: dev  ## messages a second and their latency: bare calls, Ray Serve, Rolew
 bench-graph: setup  ## folding messages into graphs and rows of tasks: columns against networkx
 	$(BIN)/python benchmarks/graph.py
 
+bench-judge: setup  ## the judge's errors and speed beside other rules (some minutes), and its cost
+	$(BIN)/python benchmarks/judge_operating.py --out benchmarks
+	$(BIN)/python benchmarks/judge_speed.py
+
 lock:  ## resolve the locked versions anew (needs uv)
 	uv pip compile --quiet --universal --no-header --no-annotate --extra dev --upgrade \
 		--output-file requirements.lock pyproject.toml
@@ -76,4 +80,4 @@ clean:  ## remove everything that was made here
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 help:  ## this list
-	@sed -n 's/^\([a-z-]*\):.*## /\1 /p' $(MAKEFILE_LIST) | while read -r name what; do printf '  make %-10s %s\n' "$$name" "$$what"; done
+	@sed -n 's/^\([a-z-]*\):.*## /\1 /p' $(MAKEFILE_LIST) | while read -r name what; do printf '  make %-12s %s\n' "$$name" "$$what"; done
