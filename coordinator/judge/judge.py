@@ -29,6 +29,9 @@ from rolewise.coordinator.judge.verdict import HardFact, Ruling, SignalEvidence,
 from rolewise.fleet.task import Assignment, Outcome, TaskRecord
 from rolewise.graphs.interactions import Arm
 
+STATE_VERSION = 3
+"""Of what `to_json` returns. Raise it when an engine writes its state in another form."""
+
 Draw = tuple[bool, float, str]
 """Whether the arm is the canary, its probability at the draw, and what it was drawn for."""
 
@@ -203,7 +206,7 @@ class Judge:
     def to_json(self) -> dict[str, Any]:
         """Return all that another process needs to go on exactly here, as plain JSON values."""
         return {
-            "version": 2,
+            "version": STATE_VERSION,
             "role": self._role,
             "salt": self._salt,
             "closed": self._closed,
@@ -225,8 +228,12 @@ class Judge:
                 trying again. Empty: the same cohort goes on.
 
         Raises:
-            ValueError: The state belongs to other signals; evidence cannot be carried over.
+            ValueError: The state belongs to other signals, or was written in another form; the
+                evidence cannot be carried over.
         """
+        if data["version"] != STATE_VERSION:
+            written = f"is of version {data['version']}, want {STATE_VERSION}"
+            raise ValueError(f"judge: the form of the state {written}")
         self = cls(analysis, role=data["role"], salt=salt or data["salt"])
         kept = [one["signal"] for one in data["tracks"]]
         wanted = [identity(signal) for signal in analysis.signals]

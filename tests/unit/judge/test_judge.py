@@ -269,6 +269,12 @@ def test_state_of_other_signals_is_refused():
         Judge.from_json(stored, analysis=Analysis(signals=(COMPLETION,)))
 
 
+def test_state_in_another_form_is_refused():
+    stored = a_judge(some_records(10)).to_json() | {"version": 2}
+    with pytest.raises(ValueError, match="version 2, want 3"):
+        Judge.from_json(stored, analysis=ANALYSIS)
+
+
 def test_every_figure_is_strict_json():
     verdict = a_judge(some_records(800, completes=(1.0, 0.0))).verdict()
     for one in verdict.signals:
