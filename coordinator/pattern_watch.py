@@ -4,11 +4,16 @@ It remembers which tasks have ended in which arm, and looks when there are twice
 canary's as at the last look: 25, 50, 100. A look may give a false alarm with a part of a chance
 that sums to 1 % over all looks of a stage. A controller that comes after a crash begins to count
 anew, so each costs at most that chance once more.
+
+A look may take seconds, so it runs beside the controller, which must not miss its lease; what it
+found counts from the pass after its end.
 """
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -25,6 +30,8 @@ from rolewise.graphs.expectations import Expectations
 from rolewise.graphs.interactions import Arm
 from rolewise.graphs.patterns import PatternReport, look, look_due
 from rolewise.graphs.task_rows import TaskRows, select
+
+log = logging.getLogger(__name__)
 
 TASKS_KEPT = 50_000
 _FULL_WEIGHT = 100.0
@@ -44,7 +51,7 @@ class PatternWatch:
 
     Args:
         runtime: The fleet.
-        aside: How a look is called: it takes up to half a second of processor time.
+        aside: How a look is called.
 
     Attributes:
         report: What the last look said; None before the first.
@@ -57,6 +64,7 @@ class PatternWatch:
         self._ended: dict[int, _Ended] = {}
         self._canary = 0
         self._looks = 0
+        self._looking: asyncio.Task[PatternReport] | None = None
         self.report: PatternReport | None = None
         self.facts: tuple[HardFact, ...] = ()
 
@@ -69,7 +77,9 @@ class PatternWatch:
 
     def forget(self) -> None:
         """Begin anew: another trial, or none."""
-        self._ended, self._canary, self._looks = {}, 0, 0
+        if self._looking is not None:
+            self._looking.cancel()
+        self._ended, self._canary, self._looks, self._looking = {}, 0, 0, None
         self.report, self.facts = None, ()
 
     async def look(self, trial: Trial, analysis: Analysis, tasks: Sequence[TaskRecord]) -> None:
@@ -84,19 +94,34 @@ class PatternWatch:
             return
         self._take(trial, tasks)
         due = look_due(self._canary)
-        if due is None or due < self._looks:
+        if self._looking is None and due is not None and due >= self._looks:
+            self._looks = due + 1
+            looking = self._compare(trial, analysis, due)
+            self._looking = asyncio.get_running_loop().create_task(looking)
+            await asyncio.sleep(0)
+        if self._looking is None or not self._looking.done():
             return
-        self._looks = due + 1
-        rows = await self._runtime.task_rows()
-        known = np.fromiter((key in self._ended for key in rows.task.tolist()), np.bool_, len(rows))
-        seed = int.from_bytes(hashlib.blake2b(trial.salt.encode(), digest_size=8).digest())
-        chosen, ended = select(rows, known), dict(self._ended)
-        self.report = await self._aside(lambda: _compare(chosen, ended, analysis, due, seed))
+        looked, self._looking = self._looking, None
+        if error := looked.exception():
+            log.warning("patterns of %s cannot be compared now: %s", trial.version, error)
+            return
+        self.report = looked.result()
         self.facts = pattern_facts(
             self.report,
             harm=analysis.on_pattern_harm,
             different=analysis.on_pattern_different,
         )
+
+    async def _compare(self, trial: Trial, analysis: Analysis, number: int) -> PatternReport:
+        rows = await self._runtime.task_rows()
+        ended = dict(self._ended)
+        known = np.fromiter((key in ended for key in rows.task.tolist()), np.bool_, len(rows))
+        seed = int.from_bytes(hashlib.blake2b(trial.salt.encode(), digest_size=8).digest())
+        chosen = select(rows, known)
+        report: PatternReport = await self._aside(
+            lambda: _compare(chosen, ended, analysis, number, seed)
+        )
+        return report
 
     def _take(self, trial: Trial, tasks: Sequence[TaskRecord]) -> None:
         for record in tasks:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 
 import numpy as np
@@ -59,6 +60,8 @@ async def a_watch(tasks, sketch, analysis: Analysis | None = None) -> tuple[Patt
     watch = PatternWatch(fleet, aside=at_once)
     for one in tasks:
         await watch.look(TRIAL, analysis or Analysis(on_pattern_different="pause"), [one])
+        await asyncio.sleep(0)
+    await watch.look(TRIAL, analysis or Analysis(on_pattern_different="pause"), [])
     return watch, fleet
 
 
@@ -126,3 +129,19 @@ def test_chosen_rows_are_those_of_the_tasks_alone() -> None:
     fewer = np.zeros((3, len(rows.edges)))
     fewer[chosen.edge_row, chosen.edge_col] = chosen.sends
     assert (fewer == sends[keep]).all()
+
+
+async def test_a_fleet_that_cannot_be_asked_is_asked_at_the_next_look() -> None:
+    class Away(Fleet):
+        async def task_rows(self) -> TaskRows:
+            if not self.asked:
+                self.asked += 1
+                raise ConnectionError("the collectors are away")
+            return await super().task_rows()
+
+    tasks = some_tasks(102)
+    watch = PatternWatch(Away(tasks, rejecting), aside=at_once)
+    for one in tasks:
+        await watch.look(TRIAL, Analysis(), [one])
+        await asyncio.sleep(0)
+    assert watch.alerts
