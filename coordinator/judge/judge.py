@@ -20,6 +20,7 @@ from rolewise.coordinator.judge.analysis import (
     safe_threshold,
 )
 from rolewise.coordinator.judge.evidence import evidence_of
+from rolewise.coordinator.judge.naming import closed_averages
 from rolewise.coordinator.judge.outcomes import Missing
 from rolewise.coordinator.judge.ruling import Case, rule
 from rolewise.coordinator.judge.sample_ratio import BROKEN_AT, SampleRatio
@@ -164,6 +165,7 @@ class Judge:
             tasks_baseline=self._counts[False],
             tasks_canary=self._counts[True],
             examples=_examples(shown, witness),
+            named=self._named(shown) if ruling is Ruling.HARM and witness else (),
             watermark=self._closed,
             left_out=tuple(sorted(self._left_out.items())),
             is_overdue=ruling is Ruling.NO_DATA and 0.0 < patience <= elapsed_s,
@@ -311,6 +313,17 @@ class Judge:
                     failed=unit.failed > 0,
                     name=unit.name,
                 )
+
+    def _named(self, shown: Sequence[SignalEvidence]) -> tuple[str, ...]:
+        dry = {signal.name for signal in self._analysis.signals if signal.dry_run}
+        deciding = [one for one in shown if one.name not in dry]
+        adjusted = closed_averages([one.e_harm for one in deciding])
+        wanted = 1.0 / self._analysis.alpha
+        return tuple(
+            one.name
+            for one, evidence in zip(deciding, adjusted, strict=True)
+            if one.ruling is Ruling.HARM or evidence >= wanted
+        )
 
     def _spent(self, elapsed_s: float) -> str:
         analysis = self._analysis

@@ -97,6 +97,8 @@ class Verdict:
         tasks_baseline: Closed tasks counted in the baseline arm.
         tasks_canary: Closed tasks counted in the canary arm.
         examples: A few task ids that show it, canary first.
+        named: Where a signal is harm: all signals that are shown to be worse, so that with a chance
+            of alpha at most an innocent one is among them.
         watermark: Number of the last task up to which all have ended and were looked at.
         left_out: Why and how many tasks did not count at all.
         is_overdue: It is `NO_DATA`, and has been for longer than the analysis allows.
@@ -109,6 +111,7 @@ class Verdict:
     tasks_baseline: int = 0
     tasks_canary: int = 0
     examples: tuple[str, ...] = ()
+    named: tuple[str, ...] = ()
     watermark: int = 0
     left_out: tuple[tuple[str, int], ...] = ()
     is_overdue: bool = False

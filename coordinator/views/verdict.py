@@ -63,6 +63,8 @@ class VerdictView(View):
     facts: tuple[FactView, ...]
     examples: tuple[str, ...]
     """Ids of a few tasks that show it, canary first."""
+    named: tuple[str, ...]
+    """Where a signal is harm: all that are shown to be worse."""
     watermark: int
     """Number of the last task up to which all have ended and were looked at."""
     left_out: dict[str, int]
@@ -103,6 +105,7 @@ def view_verdict(verdict: Verdict) -> VerdictView:
         ),
         facts=tuple(view_fact(fact) for fact in verdict.facts),
         examples=verdict.examples,
+        named=verdict.named,
         watermark=verdict.watermark,
         left_out=dict(verdict.left_out),
     )
