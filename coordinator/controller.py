@@ -40,7 +40,7 @@ log = logging.getLogger(__name__)
 LEASE_S = 5.0
 TICK_S = 0.25
 PUBLISH_S = 1.0
-"""Time between two verdicts that status pages are shown while nothing is news."""
+"""Time between two verdicts, or alerts, that status pages are shown while nothing is news."""
 
 RETRY_S = 0.5
 RETRY_DOUBLINGS = 4
@@ -89,6 +89,8 @@ class Controller:
         self._lookout = WaitsLookout(fleet, runtime)
         self._patterns = PatternWatch(runtime, aside=aside)
         self._published_at = float("-inf")
+        self._alerts: tuple[str, ...] = ()
+        self._alerted_at = float("-inf")
         self._carried: Command | None = None
         self._try_again_at = datetime.min.replace(tzinfo=UTC)
         self._carrying: asyncio.Task[Acknowledge] | None = None
@@ -148,6 +150,7 @@ class Controller:
             verdict = await self._rule(judge, state, observation.now_s)
             await self._lookout.look(observation.now_s, canary=(trial.role, trial.version))
             await self._patterns.look(trial, stage.analysis, observation.tasks)
+            await self._publish_alerts(observation.now_s)
             facts = find_facts(
                 trial,
                 stage.analysis,
@@ -159,6 +162,13 @@ class Controller:
             facts += self._patterns.facts
         request = Tick(at=self._journal.now, verdict=verdict, facts=facts)
         return await self._journal.request(state.id, request, lease=self._lease)
+
+    async def _publish_alerts(self, now_s: float) -> None:
+        """Let status pages show what people should look at: when it is news, and while it holds."""
+        alerts = (*self._lookout.alerts, *self._patterns.alerts)
+        if alerts != self._alerts or now_s - self._alerted_at >= PUBLISH_S:
+            await self._journal.publish_alerts(self._fleet, alerts)
+            self._alerts, self._alerted_at = alerts, now_s
 
     async def _rule(self, judge: Judge, state: Rollout, now_s: float) -> Verdict | None:
         """Return the judge's word, if it is time to publish one or if it could be news.
@@ -174,9 +184,6 @@ class Controller:
         if is_due:
             self._published_at = now_s
             await self._journal.publish_verdict(state.id, verdict)
-            await self._journal.publish_alerts(
-                self._fleet, (*self._lookout.alerts, *self._patterns.alerts)
-            )
         return verdict
 
     async def _carry(self, state: Rollout) -> None:

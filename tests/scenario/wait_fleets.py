@@ -73,6 +73,8 @@ class Case:
         reaction: Expected of the rollout.
         alerts: First words of the alerts that are expected; no others may come.
         words: Must be in the reason, or in an alert.
+        settles_s: How long after the circle is closed its waits still change: healthy branches
+            of a gather reply, and a wait that changes stands anew.
         within_s: The bound on when it fires.
     """
 
@@ -89,6 +91,7 @@ class Case:
     words: Sequence[str] = ()
     within_s: float = LIMIT_S
     watch_s: float = 20.0
+    settles_s: float = 0.0
     seed: int = 7
 
     def text(self) -> str:

@@ -129,6 +129,7 @@ CASES: dict[int, tuple[Case, Case | None]] = {
             alerts=DEADLOCK,
             words=["a@v1, b@v2 hold each other up"],
             within_s=8.0,
+            settles_s=1.0,
         ),
         Case(
             says="gather with one slow branch",
