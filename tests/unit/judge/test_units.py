@@ -161,8 +161,8 @@ def alarm(seed, *, is_grouped, worse=0.0):
             record = a_record(number, canary=canary, outcome=outcome)
             records.append(replace(record, assignments=drawn, started_s=float(number)))
         judge.feed(records)
-        if judge.may_decide():
-            return judge.verdict().ruling is Ruling.HARM
+        if judge.may_decide() and judge.verdict().ruling is Ruling.HARM:
+            return True
     return False
 
 

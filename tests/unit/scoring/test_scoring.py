@@ -188,7 +188,7 @@ def test_another_trial_and_the_end_let_go_of_what_is_not_scored_yet() -> None:
         fleet.scoring.begin([signal("length")], salt=TRIAL)  # the same again changes nothing
         assert scores_of(await fleet.closed(8)) == {"t5": 0.5, "t6": 0.6}
         await fleet.scoring.end()
-        assert len(asyncio.all_tasks()) == 1
+        assert not [one for one in asyncio.all_tasks() if "_score" in str(one.get_coro())]
         await fleet.submit(8, 10)
         assert set(scores_of(await fleet.closed(8))) == {"t5", "t6"}
 
