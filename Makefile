@@ -34,10 +34,11 @@ run: setup  ## launch a fleet and serve its API until Ctrl-C: make run FLEET=my.
 	$(BIN)/rolewise up $(FLEET)
 
 test: lint types  ## everything that must hold: lint, types, layers, all tests
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2 --dist loadgroup -m "not ray"
+	$(BIN)/pytest -m ray
 
 test-unit: setup  ## the quick tests: no Ray, no wheel
-	$(BIN)/pytest -m "not ray and not slow"
+	$(BIN)/pytest -n 2 -m "not ray and not slow"
 
 test-ray: setup  ## the tests on a real local Ray
 	$(BIN)/pytest -m ray
