@@ -124,15 +124,17 @@ def test_what_a_replica_uses_is_shared_out_over_the_tasks_that_it_served(
         cursor = (await fleet.observe()).counts.submitted
         for n in range(3):
             await end_of(fleet, f"burn-{n}", {"burn": 0.3})
+        # What was used after a delivery is shared out with the next message that comes.
+        await end_of(fleet, "burn-last", {"burn": 0.0})
         records: list[TaskRecord] = []
 
         async def measured() -> bool:
-            records[:] = (await fleet.observe(cursor)).closed[:3]
-            return len(records) == 3 and all(r.cpu_s is not None for r in records)
+            records[:] = (await fleet.observe(cursor)).closed[:4]
+            return len(records) == 4 and sum(r.cpu_s or 0.0 for r in records) >= 0.9
 
         await until(measured, "CPU in the accounts")
         burnt = sum(r.cpu_s or 0.0 for r in records)
-        assert 0.9 <= burnt < 3.0, "what else the processes do is little"
+        assert burnt < 3.0, "what else the processes do is little"
         assert all(1e7 < r.memory_bytes["rough"] < 5e9 for r in records)
 
     asyncio.run(main())
