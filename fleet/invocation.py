@@ -76,6 +76,11 @@ class Invocation:
         self._message = replace(self._message, body=body)
         return self._message
 
+    @property
+    def task_key(self) -> int:
+        """Number that stands for the task in records."""
+        return self._message.task_key
+
     def waiting(self, now: float) -> RunningInvocation:
         """Return what it waits for at this moment; callable from another thread."""
         wait, message = self._wait, self._message

@@ -114,6 +114,10 @@ class ReplicaCore:
         """Invocations that hold a slot."""
         return len(self._running)
 
+    def running_tasks(self) -> list[int]:
+        """Return the keys of the tasks of the messages that hold a slot, one for each message."""
+        return [invocation.task_key for invocation in self._running.values()]
+
     @property
     def queued(self) -> int:
         """Messages that wait for a slot."""

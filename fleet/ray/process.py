@@ -69,15 +69,12 @@ class FleetProcess:
         """Ship what was noted. What a collector did not take is shipped again the next time."""
         async with self._posting:
             if not self._unsent:
-                delivery = self.recorder.take()
+                meter = self.meter
+                delivery = self.recorder.take(also_empty=meter is not None and meter.is_news)
                 if delivery is None:
                     return
-                if self.meter is not None:
-                    delivery = replace(
-                        delivery,
-                        cpu_s_per_message=self.meter.cpu_s_per_message(),
-                        memory_bytes=self.meter.memory_bytes(),
-                    )
+                if meter is not None:
+                    delivery = replace(delivery, work=meter.work())
                 parts = split_by_task(delivery, len(self._view.collectors))
                 self._unsent = dict(enumerate(parts))
             for shard, part in list(self._unsent.items()):

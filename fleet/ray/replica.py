@@ -173,7 +173,7 @@ class ReplicaActor:
             now=loop.time,
             life=process.incarnation,
         )
-        process.meter = Meter(lambda: core.begun)
+        process.meter = Meter(lambda: core.begun, core.running_tasks)
         server = ExchangeServer(
             address,
             process.incarnation,

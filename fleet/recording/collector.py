@@ -15,6 +15,7 @@ import numpy as np
 
 from rolewise.fleet.recording.loop_ledger import LoopLedger
 from rolewise.fleet.recording.notes import Delivery, Noted
+from rolewise.fleet.recording.work import Work
 from rolewise.fleet.task import TaskRecord, task_key
 from rolewise.graphs.guard_limits import GuardLimits
 from rolewise.graphs.interaction_graph import InteractionWindows
@@ -81,8 +82,8 @@ class Collector:
         if len(delivery.notes):
             self._take_notes(delivery)
         self._take_latencies(batch)
-        if delivery.cpu_s_per_message is not None:
-            self._take_work(batch, delivery.cpu_s_per_message, delivery.memory_bytes)
+        if delivery.work is not None:
+            self._take_work(batch, delivery.work)
 
     def complete(self, records: Iterable[TaskRecord]) -> tuple[TaskRecord, ...]:
         """Return the records with this shard's sums written in."""
@@ -127,23 +128,17 @@ class Collector:
             if len(took) < LATENCIES_KEPT:
                 took.append(took_ns / 1e9)
 
-    def _take_work(self, batch: Batch, cpu_s: float, memory_bytes: int | None) -> None:
-        """Give each task its part of what the replica's process used.
-
-        CPU is measured for a process, not for a message, so the parts are equal: right in sum, and
-        so for the mean of the tasks that a version served, which is what the judge compares. It
-        does not tell which of two tasks that were served side by side was the greedy one. Memory
-        is that of the whole process while it served the task: it tells a version that holds
-        more, not a task that needs more.
-        """
+    def _take_work(self, batch: Batch, work: Work) -> None:
+        """Give each task its share of what the replica's process used."""
         role = batch.source.partition("@")[0]
         began = batch.records["task"][batch.records["ev"] == Happening.STARTED]
-        keys, counts = np.unique(began, return_counts=True)
+        served = np.concatenate([began, np.array(work.carried, np.uint64)])
+        keys, counts = np.unique(served, return_counts=True)
         for key, count in zip(keys.tolist(), counts.tolist(), strict=True):
             tally = self._tally(key)
-            tally.cpu_s = (tally.cpu_s or 0.0) + count * cpu_s
-            if memory_bytes is not None:
-                tally.memory_bytes[role] = max(tally.memory_bytes.get(role, 0.0), memory_bytes)
+            tally.cpu_s = (tally.cpu_s or 0.0) + count * work.cpu_s_per_message
+            if work.memory_bytes is not None:
+                tally.memory_bytes[role] = max(tally.memory_bytes.get(role, 0.0), work.memory_bytes)
 
     def _take_notes(self, delivery: Delivery) -> None:
         node = delivery.source.partition("#")[0]

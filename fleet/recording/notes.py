@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rolewise.fleet.recording.rows import Rows, expand
+from rolewise.fleet.recording.work import Work
 from rolewise.graphs.interactions import Batch
 
 
@@ -61,9 +62,8 @@ class Delivery:
         kinds: Interned names of kinds, codes and tools.
         lost: Records dropped so far because nobody took them.
         lost_notes: Notes dropped so far.
-        cpu_s_per_message: CPU seconds of the replica's process since its last delivery, for each
-            message that it began to handle since; None where it is not measured.
-        memory_bytes: Resident memory of the process; None where it is not measured.
+        work: What the replica's process used since its last delivery; None where it is not
+            measured.
     """
 
     source: str
@@ -77,8 +77,7 @@ class Delivery:
     kinds: Mapping[int, str] = field(default_factory=dict)
     lost: int = 0
     lost_notes: int = 0
-    cpu_s_per_message: float | None = None
-    memory_bytes: int | None = None
+    work: Work | None = None
 
     def batch(self) -> Batch:
         """Return its interaction records."""
@@ -108,6 +107,7 @@ def split_by_task(delivery: Delivery, shards: int) -> list[Delivery]:
             rows=delivery.rows[row_shard == shard],
             notes=delivery.notes[note_shard == shard],
             lost_notes=0 if shard else delivery.lost_notes,
+            work=delivery.work and delivery.work.of_shard(shard, shards),
         )
         for shard in range(shards)
     ]

@@ -214,10 +214,14 @@ class Recorder:
             c,
         )
 
-    def take(self) -> Delivery | None:
-        """Take what was noted since the last call; None when there is nothing."""
+    def take(self, *, also_empty: bool = False) -> Delivery | None:
+        """Take what was noted since the last call.
+
+        Args:
+            also_empty: Return a delivery even if nothing was noted; else that is None.
+        """
         count, note_count = self._next - self._taken, self._note_count
-        if not count and not note_count:
+        if not count and not note_count and not also_empty:
             return None
         rows = np.frombuffer(bytearray(memoryview(self._rows)[: count * _SIZE]), ROW_DTYPE)
         first = self._seq

@@ -9,38 +9,44 @@ from hypothesis import strategies as st
 from rolewise.fleet.ray.meter import Meter, read_memory
 
 
-@given(st.lists(st.tuples(st.integers(0, 5), st.floats(0, 10)), max_size=20))
+@given(
+    st.lists(st.tuples(st.integers(0, 5), st.lists(st.integers(0, 9)), st.floats(0, 10))),
+    st.lists(st.integers(0, 9)),
+)
 def test_all_cpu_goes_to_messages_as_soon_as_there_are_some(
-    posts: list[tuple[int, float]],
+    posts: list[tuple[int, list[int], float]], running: list[int]
 ) -> None:
     begun, cpu = 7, 3.0
-    meter = Meter(lambda: begun, cpu=lambda: cpu)
-    given_out = waiting = 0.0
-    for messages, seconds in posts:
+    meter = Meter(lambda: begun, lambda: running, cpu=lambda: cpu)
+    told, waiting = cpu, 0.0
+    for messages, running_after, seconds in posts:
         begun += messages
         cpu += seconds
         waiting += seconds
-        share = meter.cpu_s_per_message()
-        if messages:
-            assert share * messages == pytest.approx(waiting, abs=1e-9)
-            given_out, waiting = given_out + waiting, 0.0
+        assert meter.is_news == (bool(running) and cpu - told >= 0.01)
+        carried, running = running, running_after
+        work = meter.work()
+        assert list(work.carried) == carried
+        served = messages + len(carried)
+        if served:
+            assert work.cpu_s_per_message * served == pytest.approx(waiting, abs=1e-9)
+            told, waiting = cpu, 0.0
         else:
-            assert share == 0.0
-    assert given_out + waiting == pytest.approx(cpu - 3.0, abs=1e-6)
+            assert work.cpu_s_per_message == 0.0
 
 
 def test_memory_is_this_process_s_and_read_once_a_second() -> None:
     now = 0.0
-    meter = Meter(lambda: 0, now=lambda: now)
-    first = meter.memory_bytes()
+    meter = Meter(lambda: 0, list, now=lambda: now)
+    first = meter.work().memory_bytes
     assert first is not None
     assert 5e6 < first < 50e9
     ballast = mmap.mmap(-1, 64 * 2**20)  # new pages, whatever this process has set free before
     for page in range(0, len(ballast), mmap.PAGESIZE):
         ballast[page] = 1
-    assert meter.memory_bytes() == first
+    assert meter.work().memory_bytes == first
     now = 1.0
-    later = meter.memory_bytes()
+    later = meter.work().memory_bytes
     assert later is not None
     assert later - first > 32 * 2**20
     assert (read_memory() or 0) > 0

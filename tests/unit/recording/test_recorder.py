@@ -12,6 +12,7 @@ from rolewise.fleet.recording.collector import Collector
 from rolewise.fleet.recording.notes import Delivery, Noted, split_by_task
 from rolewise.fleet.recording.recorder import Recorder
 from rolewise.fleet.recording.rows import number_rows
+from rolewise.fleet.recording.work import Work
 from rolewise.fleet.task import TaskRecord, task_key
 from rolewise.graphs.interaction_graph import InteractionWindows
 from rolewise.graphs.interactions import Arm, Happening
@@ -218,6 +219,26 @@ class TestCollector:
         before, elsewhere = collector.complete(records)
         assert (before.messages, before.partial) == (2, True)
         assert (elsewhere.messages, elsewhere.partial) == (0, False)
+
+    @pytest.mark.parametrize("shards", [1, 2, 3])
+    def test_work_is_shared_by_what_began_and_what_was_still_at_it(self, shards):
+        begun, waiting = task_key("begun"), task_key("waiting")
+        book, collectors = recorder(), [Collector() for _ in range(shards)]
+        for work in (
+            Work(cpu_s_per_message=0.1, carried=(waiting, begun), memory_bytes=70),
+            Work(cpu_s_per_message=2.0, carried=(waiting,), memory_bytes=50),  # no message came
+        ):
+            if len(work.carried) == 2:
+                book.happened(Happening.STARTED, message(1, task=begun), SUPPLIER, 0.0, 0.5)
+            delivery = replace(book.take(also_empty=True), work=work)
+            for collector, part in zip(collectors, split_by_task(delivery, shards), strict=True):
+                collector.take(part, now_s=0)
+        for task, cpu_s, memory in (("begun", 0.2, 70), ("waiting", 2.1, 70)):
+            record = TaskRecord(task=task, number=1, table=1)
+            (record,) = collectors[task_key(task) % shards].complete([record])
+            assert record.cpu_s == pytest.approx(cpu_s)
+            assert record.memory_bytes == {"negotiator": memory}
+        assert {c.lost for c in collectors} == {0}
 
     @pytest.mark.parametrize("shards", [1, 2, 3])
     def test_notes_go_where_their_task_goes(self, shards):
