@@ -64,6 +64,28 @@ ACTS: tuple[Act, ...] = (
         about="a negotiator that accepts what the order forbids",
     ),
     Act(
+        fleet=DESK,
+        to="assertions",
+        wanted=Phase.ROLLED_BACK,
+        about="another way to prompt the recorded help desk, worse on real conversations",
+    ),
+)
+"""Acts of one fleet follow each other; the two fleets go on side by side."""
+
+MORE_ACTS: tuple[Act, ...] = (
+    Act(
+        fleet=SUPPLY,
+        to="v3-loop",
+        wanted=Phase.ROLLED_BACK,
+        about="a negotiator that never gives way and bargains until its deadline",
+    ),
+    Act(
+        fleet=SUPPLY,
+        to="v3-flood",
+        wanted=Phase.ROLLED_BACK,
+        about="a negotiator that sends fifty messages where one would do",
+    ),
+    Act(
         fleet=SUPPLY,
         to="v3-slow",
         wanted=Phase.ROLLED_BACK,
@@ -75,14 +97,8 @@ ACTS: tuple[Act, ...] = (
         wanted=Phase.ROLLED_BACK,
         about="a negotiator that fills its orders, for three times the tokens",
     ),
-    Act(
-        fleet=DESK,
-        to="assertions",
-        wanted=Phase.ROLLED_BACK,
-        about="another way to prompt the recorded help desk, worse on real conversations",
-    ),
 )
-"""Acts of one fleet follow each other; the two fleets go on side by side."""
+"""With these the demo shows every kind of bad version, and takes a few minutes longer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,17 +115,26 @@ class Ended:
         return self.rollout.phase is self.act.wanted
 
 
-def run_demo(*, json_output: bool = False, data: Path | None = None, say: Say = print) -> int:
+def run_demo(
+    *,
+    all_acts: bool = False,
+    json_output: bool = False,
+    data: Path | None = None,
+    say: Say = print,
+) -> int:
     """Run the demo; return 0 when every rollout ended as it should, else 1.
 
     Args:
+        all_acts: Play `MORE_ACTS` too.
         json_output: Print one JSON object at the end instead of the progress.
         data: Folder of the store; a temporary one when left out.
         say: Prints a line.
     """
     progress: Say = (lambda _: None) if json_output else say
     with tempfile.TemporaryDirectory(prefix="rolewise-demo-") as folder:
-        ended, counts, seconds = asyncio.run(_play(data or Path(folder), progress))
+        ended, counts, seconds = asyncio.run(
+            _play((*ACTS, *MORE_ACTS) if all_acts else ACTS, data or Path(folder), progress)
+        )
     if json_output:
         say(json.dumps(_as_json(ended, counts, seconds), indent=2))
     else:
@@ -124,7 +149,9 @@ def example_file(name: str) -> Path:
     return Path(str(resources.files("rolewise.agents.examples.fleets") / f"{name}.yaml"))
 
 
-async def _play(data: Path, say: Say) -> tuple[list[Ended], dict[str, TaskCounts], float]:
+async def _play(
+    acts: Sequence[Act], data: Path, say: Say
+) -> tuple[list[Ended], dict[str, TaskCounts], float]:
     began = time.monotonic()
 
     def timed(line: str) -> None:
@@ -132,20 +159,26 @@ async def _play(data: Path, say: Say) -> tuple[list[Ended], dict[str, TaskCounts
 
     files = read_fleet_files([example_file("supply-chain"), example_file("replay-retail")])
     async with Server(files, data=data, say=timed) as fleets:
-        tracks = await asyncio.gather(*(_play_fleet(file, fleets, timed) for file in files))
+        tracks = await asyncio.gather(
+            *(
+                _play_fleet([a for a in acts if a.fleet == file.spec.fleet], file, fleets, timed)
+                for file in files
+            )
+        )
         timed("ending everything")
     ended = [one for track, _ in tracks for one in track]
     counts = {file.spec.fleet: last for file, (_, last) in zip(files, tracks, strict=True)}
     return ended, counts, time.monotonic() - began
 
 
-async def _play_fleet(file: FleetFile, fleets: Fleets, say: Say) -> tuple[list[Ended], TaskCounts]:
+async def _play_fleet(
+    acts: Sequence[Act], file: FleetFile, fleets: Fleets, say: Say
+) -> tuple[list[Ended], TaskCounts]:
     """Play one fleet's acts under its traffic, then wait for its last tasks."""
-    fleet = file.spec.fleet
-    runtime = fleets.runtime(fleet)
+    runtime = fleets.runtime(file.spec.fleet)
     traffic = asyncio.create_task(workload_of(file.spec, seed=1).run(runtime))
     try:
-        ended = [await _perform(act, fleets, say) for act in ACTS if act.fleet == fleet]
+        ended = [await _perform(act, fleets, say) for act in acts]
     finally:
         traffic.cancel()
         with suppress(asyncio.CancelledError):
@@ -217,6 +250,7 @@ def _summary(ended: Sequence[Ended], counts: dict[str, TaskCounts], seconds: flo
         "",
         "Try next (in a checkout: source .venv/bin/activate):",
         "  rolewise rehearse configs/supply-chain.yaml --to v3-loop    without a cluster",
+        "  rolewise demo --all                                         more ways to go wrong",
         "  rolewise up configs/supply-chain.yaml --workload            then, beside it:",
         "  rolewise rollout start supply-chain --to v2 --wait",
         "  docs/tutorial.md                                            your own fleet",

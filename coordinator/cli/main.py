@@ -49,13 +49,16 @@ def demo(
     data: Annotated[
         Path | None, typer.Option("--data", help="Folder to keep its store in; else none is kept.")
     ] = None,
+    all_acts: Annotated[
+        bool, typer.Option("--all", help="Every kind of bad version: two or three minutes more.")
+    ] = False,
     as_json: AsJson = False,
 ) -> int:
-    """See it work: two fleets, a good release, two bad ones, on a Ray of its own."""
+    """See it work: two fleets, a good release, bad ones, on a Ray of its own."""
     from rolewise.coordinator.cli import render
     from rolewise.coordinator.demo import run_demo
 
-    return run_demo(json_output=as_json, data=data, say=render.say)
+    return run_demo(all_acts=all_acts, json_output=as_json, data=data, say=render.say)
 
 
 @app.command()

@@ -336,9 +336,10 @@ async def waits_are_told_of_some_replicas_with_what_they_finished(runtime: Runti
     assert (asked.state, asked.kind, asked.task) == ("active", "work", "waits")
     assert all(one.incarnation and one.up_s > 0 for one in whole.values())
     assert all(one.recent == () for one in whole.values())
+    await end_of(runtime, "add", {"do": "add", "a": 1, "b": 1})
     (adder,) = read_snapshots(await runtime.waits([whole["adder"].replica], recent=True))
     assert adder.role == "adder"
-    assert adder.recent, "the looks have asked it"
+    assert adder.recent, "it was asked once"
     assert (await runtime.waits(["nobody@v1#9"])).heads == ()
 
 
