@@ -40,6 +40,7 @@ from rolewise.coordinator.judge.label_bet import LabelBet
 
 WEIGHTS = (0.05, 0.25, 0.5)
 COMPLETIONS = (0.93, 0.90, 0.80, 0.50)
+PLAIN = 0.80
 MARGINS = (0.02, 0.05)
 ONSET_TASKS = 6000
 NO_PROMOTION = 1e-9  # beta of the whole judge: it is asked for harm only
@@ -54,6 +55,7 @@ class Size:
 
     equal_runs: int = 400
     worse_runs: int = 200
+    plain_runs: int = 800  # of what is found so early that a median of few runs would be all noise
     kind_runs: int = 160
     kind_worse_runs: int = 60
     margin_runs: int = 200
@@ -63,10 +65,17 @@ class Size:
     judge_tasks: int = 3000
     chunk: int = 20
 
+    def runs_at(self, completion: float) -> int:
+        """Return the runs of a canary with this completion."""
+        if completion not in COMPLETIONS:
+            return self.equal_runs
+        return self.plain_runs if completion <= PLAIN else self.worse_runs
+
 
 SHORT = Size(
     equal_runs=8,
     worse_runs=4,
+    plain_runs=8,
     kind_runs=2,
     kind_worse_runs=1,
     margin_runs=2,
@@ -216,9 +225,8 @@ def jobs(size: Size) -> Iterator[Job]:
                 cell = Cell("kind", name, weight, change="border")
                 yield from _split(size, size.margin_runs, size.kind_tasks, cell)
         for rate in (1.0 - FAILS, *COMPLETIONS):
-            runs = size.worse_runs if rate in COMPLETIONS else size.equal_runs
             cell = Cell("completion", "completion", weight, rate)
-            yield from _split(size, runs, size.tasks, cell)
+            yield from _split(size, size.runs_at(rate), size.tasks, cell)
         for margin in MARGINS:
             fields = {"what": "promotion", "name": "completion", "change": str(margin)}
             for rate, runs, tasks in (

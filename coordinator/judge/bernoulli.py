@@ -11,6 +11,9 @@ from rolewise.coordinator.judge.projection import Null
 from rolewise.coordinator.judge.series import Reading, Value
 
 ODDS_RATIOS = (1.4, 2.0, 3.0, 5.0, 10.0, 25.0)
+HARM_SHARES = (0.1, 0.18, 0.24, 0.24, 0.14, 0.1)
+"""Drops of five to twenty points from common rates lie in the middle. Harm that is smaller takes so
+many tasks that a few more do not matter, and harm that is larger so few."""
 SAFE_SHARES = (0.5, 0.25, 0.25)
 
 
@@ -27,13 +30,26 @@ def fine_rates(null: Null, baseline: float) -> tuple[float, ...]:
 
 
 def harm_bet(
-    shift: float = 0.0, prior_bad: float = 1.0, prior_good: float = 19.0, *, restarts: bool = False
+    shift: float = 0.0,
+    prior_bad: float = 1.0,
+    prior_good: float = 19.0,
+    *,
+    shares: tuple[float, ...] = HARM_SHARES,
+    restarts: bool = False,
 ) -> Bet:
-    """Return the bet against "the canary's bad rate is at most the baseline's plus `shift`"."""
+    """Return the bet against "the canary's bad rate is at most the baseline's plus `shift`".
+
+    Args:
+        shift: How much worse the canary may be.
+        prior_bad: See `Bet`.
+        prior_good: See `Bet`.
+        shares: Of the coin, for each of `ODDS_RATIOS`.
+        restarts: See `Bet`.
+    """
     return Bet(
         null=Null(claim="harmless", shift=shift),
         alternatives=worse_rates,
-        shares=(1.0 / len(ODDS_RATIOS),) * len(ODDS_RATIOS),
+        shares=shares,
         prior_bad=prior_bad,
         prior_good=prior_good,
         restarts=restarts,

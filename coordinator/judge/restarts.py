@@ -23,7 +23,7 @@ from typing import Any
 
 from rolewise.coordinator.judge.mixture import log_mean_exp
 
-FIRST_SHARE = 0.8
+FIRST_SHARE = 0.9
 LEAST_UNITS, GROWTH = 1000, 1.5
 """Units before the first restart that no change of the weight calls for, and between others."""
 

@@ -36,8 +36,11 @@ def test_w2_and_w6_single_alternative():
     assert early[0] + late[0] == pytest.approx(4.010606, abs=1e-6)
 
 
+ALIKE = (1 / 6,) * 6  # as in the note's examples
+
+
 def test_w3_rollback_mixture():
-    bet = harm_bet()
+    bet = harm_bet(shares=ALIKE)
     logs = logs_at(bet, 0.25, 0.05, canary=(12, 100), baseline=(15, 300))
     rates = [0.068627, 0.095238, 0.136364, 0.208333, 0.344828, 0.568182]
     assert bet.alternatives(0.05) == pytest.approx(rates, abs=5e-7)
@@ -47,7 +50,7 @@ def test_w3_rollback_mixture():
 
 
 def test_w4_path_with_a_refresh_before_every_task():
-    bet = LabelBet(harm_bet())
+    bet = LabelBet(harm_bet(shares=ALIKE))
     for arm, failure in zip(ARMS, FAILURES, strict=True):
         bet.refresh(0.25)
         bet.add(canary=bool(arm), weight=0.25, bad=bool(failure))
@@ -56,7 +59,7 @@ def test_w4_path_with_a_refresh_before_every_task():
 
 
 def test_w4_path_with_the_own_schedule():
-    bet = LabelBet(harm_bet())
+    bet = LabelBet(harm_bet(shares=ALIKE))
     for arm, failure in zip(ARMS, FAILURES, strict=True):
         bet.add(canary=bool(arm), weight=0.25, bad=bool(failure))
     assert bet.log_e == pytest.approx(2.795242, abs=1e-5)

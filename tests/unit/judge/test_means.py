@@ -23,6 +23,7 @@ from rolewise.coordinator.judge.mean_grid import (
     log_factors,
 )
 from rolewise.coordinator.judge.means import MeanSeries
+from rolewise.coordinator.judge.restarts import FIRST_SHARE
 from rolewise.coordinator.judge.verdict import Ruling
 from tests.unit.judge.records import ROLE, SALT, a_record
 from tests.unit.judge.stopping import Step, add_to_series, best_stopped_mean, harm, safe
@@ -283,4 +284,4 @@ def test_the_largest_factors_there_are_stay_within_range():
     assert bet.to_json()["logs"] == pytest.approx(
         [96 / 100 * one for one in each], rel=1e-6
     )  # the last four are in the products
-    assert bet.log_e == pytest.approx(each[0] - log(7.0) + log(0.8), rel=1e-6)
+    assert bet.log_e == pytest.approx(each[0] - log(7.0) + log(FIRST_SHARE), rel=1e-6)
