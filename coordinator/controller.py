@@ -11,7 +11,6 @@ import asyncio
 import logging
 from collections.abc import Mapping
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
 
 from rolewise.agents.agent import AgentImportError
 from rolewise.coordinator.errors import RolewiseError
@@ -28,7 +27,7 @@ from rolewise.coordinator.rollout.commands import (
     ScaleVersion,
     describe_command,
 )
-from rolewise.coordinator.rollout.requests import Acknowledge, Tick
+from rolewise.coordinator.rollout.requests import Acknowledge, TakeOver, Tick
 from rolewise.coordinator.rollout.state import Rollout, pending_commands
 from rolewise.coordinator.store.port import Lease, LeaseLost, Store, StoreUnavailable
 from rolewise.coordinator.waits import WaitsLookout
@@ -85,6 +84,10 @@ class Controller:
         self._holder = holder
         self._tick_s = tick_s
         self._lease: Lease | None = None
+        self._fencing = 0
+        self._took_over = False
+        self._ordinal = 0
+        self._trouble = ""
         self._judging = Judging(store, runtime, aside=aside)
         self._lookout = WaitsLookout(fleet, runtime)
         self._patterns = PatternWatch(runtime, aside=aside)
@@ -92,23 +95,25 @@ class Controller:
         self._alerts: tuple[str, ...] = ()
         self._alerted_at = float("-inf")
         self._carried: Command | None = None
-        self._try_again_at = datetime.min.replace(tzinfo=UTC)
+        self._try_again_at = float("-inf")
         self._carrying: asyncio.Task[Acknowledge] | None = None
 
     async def run(self) -> None:
         """Lead the fleet until cancelled; wait while another controller leads."""
         try:
             while True:
+                trouble = ""
                 try:
                     await self.step()
                 except NotLeader as reason:
-                    log.warning("fleet %s: %s", self._fleet, reason)
+                    trouble = str(reason)
                     await self._forget()
                 except StoreUnavailable as reason:
                     # The fleet serves on by its last table; no step moves until the log is back.
-                    log.warning("fleet %s: the store is away: %s", self._fleet, reason)
+                    trouble = f"the store is away: {reason}"
                 except RolewiseError as reason:
-                    log.warning("fleet %s: %s", self._fleet, reason.message)
+                    trouble = reason.message
+                self._tell(trouble)
                 await asyncio.sleep(self._tick_s)
         finally:
             await self._forget()
@@ -123,20 +128,43 @@ class Controller:
             NotLeader: See there.
             StoreUnavailable: The log cannot be read or written.
         """
-        self._lease = await self._store.acquire(f"fleet/{self._fleet}", self._holder, LEASE_S)
-        if self._lease is None:
-            raise NotLeader("another controller leads it")
-        state = await self._journal.last_rollout(await self._journal.fleet(self._fleet))
-        if not state.sequence or (state.phase.is_final and not pending_commands(state)):
-            await self._forget()
-            return state if state.sequence else None
         try:
+            lease = await self._lead()
+            fleet = await self._journal.fleet(self._fleet)
+            state = await self._journal.last_rollout(fleet)
+            self._ordinal = len(fleet.rollouts)
+            if not state.sequence or (state.phase.is_final and not pending_commands(state)):
+                self._took_over = False
+                await self._forget()
+                return state if state.sequence else None
+            if self._took_over:
+                request = TakeOver(at=self._journal.now, holder=self._holder, fencing=lease.fencing)
+                state = await self._journal.request(state.id, request, lease=lease)
+                self._took_over = False
             state = await self._acknowledge(state)
             state = await self._tick(state)
             await self._carry(state)
         except (LeaseLost, Fenced) as reason:
             raise NotLeader(str(reason)) from reason
         return state
+
+    async def _lead(self) -> Lease:
+        """Take or renew the lease; under a new number, first shut out every leader before."""
+        lease = await self._store.acquire(f"fleet/{self._fleet}", self._holder, LEASE_S)
+        if lease is None:
+            self._lease = None
+            raise NotLeader("another controller leads it")
+        if lease.fencing != self._fencing:
+            await self._runtime.fence(lease.number())
+            self._fencing, self._took_over = lease.fencing, True
+        self._lease = lease
+        return lease
+
+    def _tell(self, trouble: str) -> None:
+        """Log what keeps this controller from its work, once while it lasts."""
+        if trouble and trouble != self._trouble:
+            log.warning("fleet %s: %s", self._fleet, trouble)
+        self._trouble = trouble
 
     async def _tick(self, state: Rollout) -> Rollout:
         if await self._judging.meet(state):
@@ -193,24 +221,26 @@ class Controller:
             if wanted is not None and self._carried is not None and wanted.id == self._carried.id:
                 return
             await self._stop_carrying()
-        if wanted is not None and self._journal.now >= self._try_again_at:
+        loop = asyncio.get_running_loop()
+        if wanted is not None and loop.time() >= self._try_again_at:
             log.info("fleet %s: %s", self._fleet, describe_command(wanted))
             self._carried = wanted
-            self._carrying = asyncio.get_running_loop().create_task(self._carry_out(wanted))
+            self._carrying = loop.create_task(self._carry_out(wanted))
             await asyncio.sleep(0)
 
     async def _acknowledge(self, state: Rollout) -> Rollout:
         """Write down how the command under way ended, if it has."""
         if self._carrying is None or not self._carrying.done():
             return state
-        carrying, self._carrying, self._carried = self._carrying, None, None
-        answer = carrying.result()
+        answer = self._carrying.result()
         if not answer.ok:
-            # What failed just now will most likely fail again just now.
-            self._try_again_at = self._journal.now + timedelta(
-                seconds=RETRY_S * 2 ** min(state.failures, RETRY_DOUBLINGS)
-            )
-        return await self._journal.request(state.id, answer, lease=self._lease)
+            # What failed just now will most likely fail again just now. By the loop's time: the
+            # journal's may be set back, and then nothing would be tried for as long.
+            wait_s = RETRY_S * 2 ** min(state.failures, RETRY_DOUBLINGS)
+            self._try_again_at = asyncio.get_running_loop().time() + wait_s
+        state = await self._journal.request(state.id, answer, lease=self._lease)
+        self._carrying, self._carried = None, None
+        return state
 
     async def _carry_out(self, command: Command) -> Acknowledge:
         ok, detail, permanent = True, "", False
@@ -229,7 +259,7 @@ class Controller:
 
     async def _effect(self, command: Command) -> str:
         assert self._lease is not None  # noqa: S101
-        fencing = self._lease.fencing
+        fencing = self._lease.number(self._ordinal, command.event)
         match command:
             case ScaleVersion(role=role, version=version, replicas=replicas):
                 definition = self._definitions.get((role, version))

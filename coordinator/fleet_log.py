@@ -57,11 +57,18 @@ class RolloutCreated:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RolloutReopened:
-    """The last rollout, which had ended, is tried again."""
+    """The last rollout, which had ended, is tried again: it is the fleet's running one once more.
+
+    Attributes:
+        after: Number of the last event of the rollout's own log when this was decided.
+        events: What follows there, encoded; as `RolloutCreated.start`.
+    """
 
     at: datetime
     by: str
     rollout: str
+    after: int = 0
+    events: tuple[str, ...] = ()
 
 
 FleetEntry = FleetRegistered | RolloutCreated | RolloutReopened
@@ -75,6 +82,7 @@ class FleetState:
         sequence: Entries folded.
         registered: The last registration; None before the first.
         rollouts: All rollouts of the fleet, oldest first.
+        reopened: The last time that the last of them was tried again; None when it was not.
         keys: Idempotency key -> (fingerprint, rollout).
         is_fresh: No rollout was created since the last registration.
     """
@@ -83,6 +91,7 @@ class FleetState:
     sequence: int = 0
     registered: FleetRegistered | None = None
     rollouts: tuple[RolloutCreated, ...] = ()
+    reopened: RolloutReopened | None = None
     keys: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     is_fresh: bool = True
 
@@ -115,7 +124,8 @@ def fold_fleet(state: FleetState, entries: Iterable[FleetEntry]) -> FleetState:
                 keys = (
                     {**state.keys, key: (entry.fingerprint, entry.rollout)} if key else state.keys
                 )
-                state = replace(state, rollouts=(*state.rollouts, entry), keys=keys, is_fresh=False)
+                rollouts = (*state.rollouts, entry)
+                state = replace(state, rollouts=rollouts, reopened=None, keys=keys, is_fresh=False)
             case RolloutReopened():
-                pass
+                state = replace(state, reopened=entry)
     return state

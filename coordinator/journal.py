@@ -28,7 +28,7 @@ from rolewise.coordinator.judge.verdict import Verdict
 from rolewise.coordinator.plan.plan import Plan
 from rolewise.coordinator.rollout.codec import decode_event, encode_event
 from rolewise.coordinator.rollout.decide import Refusal, decide
-from rolewise.coordinator.rollout.events import JUDGE, Event, VerdictGiven
+from rolewise.coordinator.rollout.events import JUDGE, Event, Events, VerdictGiven
 from rolewise.coordinator.rollout.evolve import replay
 from rolewise.coordinator.rollout.requests import Request, Retry, Start, Tick
 from rolewise.coordinator.rollout.state import NOT_STARTED, Rollout
@@ -263,16 +263,9 @@ class Journal:
         """
         state = await self.rollout(rollout)
         if isinstance(request, Retry):
-            await self._reopen(state, request)
+            return await self._retry(state, request, expected)
         while True:
-            if expected is not None and state.sequence != expected:
-                raise RolewiseError(
-                    "stale_sequence",
-                    f"rollout {rollout} has moved on: event {state.sequence}, not {expected}",
-                )
-            events = decide(state, request)
-            if isinstance(events, Refusal):
-                raise refused(events)
+            events = _decided(state, request, expected)
             if not events:
                 return state
             try:
@@ -290,19 +283,30 @@ class Journal:
                 continue
             return await self.rollout(rollout)
 
-    async def _reopen(self, state: Rollout, request: Retry) -> None:
-        """Make the rollout the fleet's running one again, if nothing came after it."""
-        if isinstance(events := decide(state, request), Refusal):
-            raise refused(events)
-        fleet = await self.fleet(state.fleet)
-        while fleet.rollouts[-1].rollout == state.id and not fleet.is_fresh:
-            entry = RolloutReopened(at=request.at, by=request.by, rollout=state.id)
-            if await self._append_fleet(fleet, entry):
-                return
+    async def _retry(self, state: Rollout, request: Retry, expected: int | None) -> Rollout:
+        """Make an ended rollout the fleet's running one again, if nothing came after it.
+
+        It begins in the fleet's log, as a start does, so that of the two only one is taken. From
+        then on nobody else can write to the rollout's own log: no other verb is allowed there.
+        """
+        while True:
             fleet = await self.fleet(state.fleet)
-        after = fleet.rollouts[-1].rollout
-        what = f"rollout {after} came after it" if after != state.id else "its fleet was restarted"
-        raise RolewiseError("verb_refused", f"cannot retry {state.id}: {what}; start a new rollout")
+            if fleet.is_fresh or fleet.rollouts[-1].rollout != state.id:
+                after = fleet.rollouts[-1].rollout
+                what = "its fleet was restarted" if fleet.is_fresh else f"{after} came after it"
+                message = f"cannot retry {state.id}: {what}; start a new rollout"
+                raise RolewiseError("verb_refused", message)
+            state = await self._opened(fleet)
+            events = _decided(state, request, expected)
+            entry = RolloutReopened(
+                at=request.at,
+                by=request.by,
+                rollout=state.id,
+                after=state.sequence,
+                events=tuple(encode_event(event).decode() for event in events),
+            )
+            if await self._append_fleet(fleet, entry):
+                return await self._opened(await self._read_fleet(state.fleet))
 
     async def _repeated(self, state: FleetState, key: str, wanted: str) -> Started | None:
         if not key or key not in state.keys:
@@ -316,15 +320,21 @@ class Journal:
         return Started(rollout=rollout, is_new=False)
 
     async def _opened(self, fleet: FleetState) -> Rollout:
-        """Return the fleet's last rollout; write its first events if their author died."""
-        created = fleet.rollouts[-1]
+        """Return the fleet's last rollout; write what its log lacks because an author died."""
+        created, reopened = fleet.rollouts[-1], fleet.reopened
         try:
-            return await self.rollout(created.rollout)
+            state = await self.rollout(created.rollout)
         except RolewiseError:
-            entries = [event.encode() for event in created.start]
-            with suppress(Conflict):  # somebody else wrote the same events
-                await self._store.append(_rollout_stream(created.rollout), entries, after=0)
-            return await self.rollout(created.rollout)
+            state = await self._complete(created.rollout, created.start, after=0)
+        if reopened is not None and state.sequence == reopened.after:
+            state = await self._complete(created.rollout, reopened.events, after=reopened.after)
+        return state
+
+    async def _complete(self, rollout: str, events: Sequence[str], *, after: int) -> Rollout:
+        entries = [event.encode() for event in events]
+        with suppress(Conflict):  # somebody else wrote the same events
+            await self._store.append(_rollout_stream(rollout), entries, after=after)
+        return await self.rollout(rollout)
 
     async def _read_fleet(self, name: str) -> FleetState:
         state = self._fleets.get(name) or FleetState(name=name)
@@ -345,6 +355,23 @@ class Journal:
         except Conflict:
             return False
         return True
+
+
+def _decided(state: Rollout, request: Request, expected: int | None) -> Events:
+    """Return what follows from a request in this state.
+
+    Raises:
+        RolewiseError: `verb_refused`, `stale_sequence`.
+    """
+    if expected is not None and state.sequence != expected:
+        raise RolewiseError(
+            "stale_sequence",
+            f"rollout {state.id} has moved on: event {state.sequence}, not {expected}",
+        )
+    events = decide(state, request)
+    if isinstance(events, Refusal):
+        raise refused(events)
+    return events
 
 
 def refused(refusal: Refusal) -> RolewiseError:

@@ -30,6 +30,7 @@ from rolewise.coordinator.rollout.events import (
     StageStarted,
     StepStarted,
     TableChanged,
+    TakenOver,
     VerdictGiven,
     WeightSet,
 )
@@ -106,6 +107,8 @@ def tell_event(event: Event, plan: Plan) -> str:  # noqa: C901, PLR0912 (one fla
             return _because("rollback failed", "; ".join(part for part in (reason, *left) if part))
         case RetryRequested(stage=index, reason=reason):
             return _because(f"retry from stage {_of(index, plan)}", reason)
+        case TakenOver(holder=holder, fencing=fencing):
+            return f"{holder} leads from here on (lease {fencing})"
 
 
 def tell_step(step: Step) -> str:

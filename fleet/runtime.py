@@ -3,9 +3,11 @@
 `rolewise.fleet.local` runs a fleet in one process (real or virtual time), `rolewise.fleet.ray`
 on a Ray cluster. The contract is `tests/contract/test_runtime.py`.
 
-Every changing call is idempotent (asking for what is already so changes nothing) and carries the
-fencing number of the controller's lease: a number lower than one already seen is refused with
-`Fenced`, so that a controller that was replaced cannot change the fleet any more.
+Every changing call is idempotent (asking for what is already so changes nothing) and carries a
+fencing number, which grows from leader to leader and, under one leader, from command to command.
+A number lower than one already seen is refused with `Fenced`. So a controller that was replaced
+cannot change the fleet any more, and a command that was overtaken by a newer one, or that arrives
+a second time, comes too late.
 """
 
 from __future__ import annotations
@@ -136,6 +138,13 @@ class Observation:
 class Runtime(Protocol):
     """A fleet that runs. See the module for idempotence and fencing."""
 
+    async def fence(self, fencing: int) -> None:
+        """Refuse every lower number from now on; a new leader calls it before anything else.
+
+        Else a leader that was replaced could still change the fleet until its successor does.
+        """
+        ...
+
     async def scale(self, version: VersionDefinition, replicas: int, *, fencing: int) -> None:
         """Bring the version of a role to this many replicas; returns when they are ready.
 
@@ -162,6 +171,10 @@ class Runtime(Protocol):
 
         Returns:
             How many invocations had to be cancelled.
+
+        Raises:
+            Fenced: See the module; also when a higher number comes while it waits. Then nothing
+                is cancelled: the version may be wanted again.
         """
         ...
 

@@ -2,6 +2,7 @@
 
 Each command follows from exactly one event, and its id is made from that event's place in the
 log. So a controller that reads the log after a crash finds the same commands with the same ids.
+`event` is the number of that event: the command with the higher number is the newer one.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ class ScaleVersion:
     """Bring a version of a role to this many replicas; done when they are ready."""
 
     id: str
+    event: int
     role: str
     version: str
     replicas: int
@@ -27,6 +29,7 @@ class InstallTable:
     """Put this routing table in force; done when the gateway and every live replica have it."""
 
     id: str
+    event: int
     table: RoutingTable
 
 
@@ -35,6 +38,7 @@ class DrainVersion:
     """Let running work on a version finish within the limit, then cancel the rest."""
 
     id: str
+    event: int
     role: str
     version: str
     limit_s: float

@@ -48,7 +48,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from rolewise.coordinator.plan.plan import Release
-from rolewise.coordinator.rollout import acknowledgements, requests, ticks, verbs
+from rolewise.coordinator.rollout import acknowledgements, requests, succession, ticks, verbs
 from rolewise.coordinator.rollout.events import Events
 from rolewise.coordinator.rollout.requests import Request, Verb
 from rolewise.coordinator.rollout.state import Phase, Rollout
@@ -183,6 +183,7 @@ _UNDO = Rule(
     effect=verbs.undo, says="a new rollout leads back to the release before", check=verbs.check_undo
 )
 _LATE = Rule(effect=_ignore, says="changes nothing any more")
+_TAKEN_OVER = Rule(effect=succession.take_over, says="is noted, once for each lease")
 
 TABLE: Final[dict[tuple[Phase | None, type[Request]], Rule]] = {
     (None, requests.Start): Rule(
@@ -199,6 +200,9 @@ TABLE: Final[dict[tuple[Phase | None, type[Request]], Rule]] = {
         effect=ticks.tick_pending, says="the first stage starts", to=(_ON,)
     ),
     (Phase.PENDING, requests.Acknowledge): _LATE,
+    (Phase.PENDING, requests.TakeOver): Rule(
+        effect=_ignore, says="is nobody's succession: nothing has been done yet"
+    ),
     (_ON, requests.Pause): Rule(effect=verbs.pause, says="stays as it is", to=(_PAUSED,)),
     (_ON, requests.Promote): Rule(
         effect=verbs.promote,
@@ -217,6 +221,9 @@ TABLE: Final[dict[tuple[Phase | None, type[Request]], Rule]] = {
         says="goes on; a command that cannot be done pauses or rolls back",
         to=(_PAUSED, _BACK, Phase.COMPLETED),
     ),
+    (_ON, requests.TakeOver): _TAKEN_OVER,
+    (_PAUSED, requests.TakeOver): _TAKEN_OVER,
+    (_BACK, requests.TakeOver): _TAKEN_OVER,
     (_PAUSED, requests.Resume): Rule(
         effect=verbs.resume,
         says="goes on, after an operator's pause or a runtime error",
@@ -252,6 +259,7 @@ TABLE: Final[dict[tuple[Phase | None, type[Request]], Rule]] = {
     (Phase.COMPLETED, requests.Undo): _UNDO,
     (Phase.COMPLETED, requests.Tick): _LATE,
     (Phase.COMPLETED, requests.Acknowledge): _LATE,
+    (Phase.COMPLETED, requests.TakeOver): _LATE,
     (_UNDONE, requests.Retry): Rule(
         effect=verbs.retry,
         says="tries the first stage that is not done again, with a new cohort",
@@ -261,9 +269,11 @@ TABLE: Final[dict[tuple[Phase | None, type[Request]], Rule]] = {
     (_UNDONE, requests.Undo): _UNDO,
     (_UNDONE, requests.Tick): _LATE,
     (_UNDONE, requests.Acknowledge): _LATE,
+    (_UNDONE, requests.TakeOver): _LATE,
     (Phase.FAILED, requests.Retry): Rule(
         effect=verbs.finish_rollback, says="goes on with the rollback", to=(_BACK,)
     ),
     (Phase.FAILED, requests.Tick): _LATE,
     (Phase.FAILED, requests.Acknowledge): _LATE,
+    (Phase.FAILED, requests.TakeOver): _LATE,
 }

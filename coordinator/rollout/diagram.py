@@ -24,6 +24,7 @@ _REQUESTS: tuple[type[Request], ...] = (
     requests.Undo,
     requests.Tick,
     requests.Acknowledge,
+    requests.TakeOver,
 )
 _PHASES: tuple[Phase | None, ...] = (None, *Phase)
 
@@ -45,7 +46,7 @@ def render_page() -> str:
         "## What may be asked when",
         "",
         "A blank cell is refused, and nothing changes. Operators press the first seven; the",
-        "controller sends `tick` and `acknowledge`. A `~` depends on more than the phase.",
+        "controller sends the other three. A `~` depends on more than the phase.",
         "",
         *_matrix(),
         "",

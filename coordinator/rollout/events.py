@@ -222,6 +222,19 @@ class RetryRequested(_Recorded):
     table: RoutingTable | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TakenOver(_Recorded):
+    """Another controller leads from here on; the fleet refuses commands of those before it.
+
+    Attributes:
+        holder: Its name.
+        fencing: The number of its lease, higher than that of every leader before.
+    """
+
+    holder: str
+    fencing: int
+
+
 Event = (
     RolloutStarted
     | StageStarted
@@ -246,6 +259,7 @@ Event = (
     | RolledBack
     | RolloutFailed
     | RetryRequested
+    | TakenOver
 )
 
 Events = tuple[Event, ...]

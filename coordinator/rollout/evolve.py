@@ -41,6 +41,7 @@ from rolewise.coordinator.rollout.events import (
     StageStarted,
     StepStarted,
     TableChanged,
+    TakenOver,
     VerdictGiven,
     WeightSet,
 )
@@ -96,7 +97,7 @@ def _fold(state: Rollout, event: Event) -> Rollout:  # noqa: C901, PLR0912 (one 
             return state  # The table that follows carries the weight: it is kept in one place.
         case TableChanged(table=table):
             target = str(table.number)
-            pending = InstallTable(id=_command_id(state, "install", target), table=table)
+            pending = InstallTable(**_identity(state, "install", target), table=table)
             return replace(state, table=table, pending=pending, failures=0)
         case DrainRequested():
             return _request_drain(state, event)
@@ -146,6 +147,8 @@ def _fold(state: Rollout, event: Event) -> Rollout:  # noqa: C901, PLR0912 (one 
             return replace(state, phase=Phase.FAILED, left=left)
         case RetryRequested():
             return _retry(state, event)
+        case TakenOver(fencing=fencing):
+            return replace(state, fencing=fencing)
 
 
 def _start(event: RolloutStarted) -> Rollout:
@@ -165,7 +168,7 @@ def _request_replicas(state: Rollout, event: ReplicasRequested) -> Rollout:
     key = (event.role, event.version)
     leaving = state.leaving if event.replicas == 0 else state.leaving - {key}
     command = ScaleVersion(
-        id=_command_id(state, "scale", f"{event.role}@{event.version}={event.replicas}"),
+        **_identity(state, "scale", f"{event.role}@{event.version}={event.replicas}"),
         role=event.role,
         version=event.version,
         replicas=event.replicas,
@@ -181,7 +184,7 @@ def _request_replicas(state: Rollout, event: ReplicasRequested) -> Rollout:
 
 def _request_drain(state: Rollout, event: DrainRequested) -> Rollout:
     command = DrainVersion(
-        id=_command_id(state, "drain", f"{event.role}@{event.version}"),
+        **_identity(state, "drain", f"{event.role}@{event.version}"),
         role=event.role,
         version=event.version,
         limit_s=event.limit_s,
@@ -267,5 +270,7 @@ def _with_status(state: Rollout, stage: int, status: StageStatus) -> Rollout:
     return replace(state, statuses=statuses)
 
 
-def _command_id(state: Rollout, kind: str, target: str) -> str:
-    return command_id(state.id, state.attempt, state.sequence + 1, kind, target)
+def _identity(state: Rollout, kind: str, target: str) -> dict[str, Any]:
+    """Fields of the command that the next event asks for."""
+    event = state.sequence + 1
+    return {"id": command_id(state.id, state.attempt, event, kind, target), "event": event}

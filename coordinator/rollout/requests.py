@@ -140,7 +140,20 @@ class Acknowledge(_Request):
     permanent: bool = False
 
 
-Request = Start | Pause | Resume | Promote | Abort | Retry | Undo | Tick | Acknowledge
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TakeOver(_Request):
+    """A controller has begun to lead; it says so before anything else.
+
+    Attributes:
+        holder: Its name.
+        fencing: The number of its lease.
+    """
+
+    holder: str
+    fencing: int
+
+
+Request = Start | Pause | Resume | Promote | Abort | Retry | Undo | Tick | Acknowledge | TakeOver
 
 _VERBS: dict[type[Request], Verb] = {
     Start: Verb.START,
@@ -154,7 +167,7 @@ _VERBS: dict[type[Request], Verb] = {
 
 
 def verb_of(request: Request) -> Verb | None:
-    """Return the verb that a person pressed; None for ticks and acknowledgements."""
+    """Return the verb that a person pressed; None for what a controller sends."""
     if isinstance(request, Promote) and request.full:
         return Verb.PROMOTE_FULL
     return _VERBS.get(type(request))

@@ -114,6 +114,7 @@ class Rollout:
         pending: The command that everything waits for.
         failures: Failed attempts at it.
         left: What a failed rollback has left undone.
+        fencing: Number of the lease of the last controller that took over; 0 when none has.
     """
 
     id: str = ""
@@ -149,6 +150,7 @@ class Rollout:
     pending: Command | None = None
     failures: int = 0
     left: tuple[str, ...] = ()
+    fencing: int = 0
 
     @property
     def fleet(self) -> str:

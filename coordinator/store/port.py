@@ -74,6 +74,15 @@ class Lease:
     fencing: int
     ttl_s: float
 
+    def number(self, rollout: int = 0, event: int = 0) -> int:
+        """Return the number that a command to the fleet carries; see `rolewise.fleet.runtime`.
+
+        Args:
+            rollout: Which of the fleet's rollouts it belongs to, from 1.
+            event: The event of its log that asks for it.
+        """
+        return self.fencing << 64 | rollout << 32 | event
+
 
 class Store(Protocol):
     """Streams, values and leases. Entries and values are bytes; coding is the caller's."""

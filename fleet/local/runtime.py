@@ -92,6 +92,10 @@ class LocalRuntime:
             guard=_LocalGuard(self),
         )
 
+    async def fence(self, fencing: int) -> None:
+        """Refuse every lower number from now on."""
+        self._check(fencing)
+
     async def scale(self, version: VersionDefinition, replicas: int, *, fencing: int) -> None:
         """Bring the version to this many replicas."""
         self._check(fencing)
@@ -102,6 +106,8 @@ class LocalRuntime:
                 f"{version.role}@{version.version}: {replicas} replicas beside {others} others, "
                 f"but there is room for {self._max_replicas}"
             )
+        for address in live[:replicas]:
+            self._replicas[address].draining = False
         for _ in range(replicas - len(live)):
             self._numbers += 1
             address = Address(role=version.role, version=version.version, replica=self._numbers)
@@ -124,6 +130,7 @@ class LocalRuntime:
             self._replicas[address].draining = True
         while loop.time() < end and self._busy(role, version):
             await asyncio.sleep(DRAIN_LOOK_S)
+            self._check(fencing)
         return sum(
             self._replicas[address].core.withdraw_all(reason="drained")
             for address in self._of(role, version)
@@ -204,6 +211,7 @@ class LocalRuntime:
             self._links.pop(address, LocalLink(address, self._find, self.network)).hang()
         self._stop(address)
         self._start(address, live.definition, restarts=live.restarts + 1)
+        self._replicas[address].draining = live.draining
         self._router.set_replicas(self._replicas)
         return str(address)
 

@@ -69,12 +69,19 @@ class FleetHead:
             self._watch = asyncio.get_running_loop().create_task(self._watch_for_ever())
         await self._gateway.install.remote(self._view())
 
+    async def fence(self, fencing: int) -> None:
+        """Refuse every lower number from now on."""
+        self._admit(fencing)
+
     async def scale(self, version: VersionDefinition, replicas: int, fencing: int) -> None:
         """Bring a version to this many replicas."""
         self._admit(fencing)
         async with self._locks[version.role, version.version]:
+            self._admit(fencing)  # it may have waited for long
             present = self._registry.of(version.role, version.version)
             kept = present[:replicas]
+            for address in kept:
+                self._change(address, is_draining=False)
             if replicas > len(present):
                 missing = replicas - len(present)
                 await self._check_room(version, missing)
@@ -106,10 +113,9 @@ class FleetHead:
             if not busy and not needed:
                 break
             await asyncio.sleep(LOOK_EVERY_S)
-        ended = await asyncio.gather(
-            *(self._withdraw_all(a) for a in self._registry.of(role, version))
-        )
-        return sum(ended)
+            self._admit(fencing)
+        drained = self._registry.of(role, version)
+        return sum(await asyncio.gather(*(self._withdraw_all(address) for address in drained)))
 
     async def statuses(self) -> tuple[ReplicaStatus, ...]:
         """Return how every replica is."""
@@ -204,7 +210,7 @@ class FleetHead:
             await self._send_away(fresh, limit_s=0.0)
             raise
         for address in wanted:
-            self._change(address, is_listed=True, is_draining=False)
+            self._change(address, is_listed=True)
         if starting:
             await self._tell_all()
 

@@ -96,6 +96,10 @@ class RayRuntime:
                 shards.append(_find(names.collector_name(fleet, len(shards))))
         return cls(fleet, head=head, gateway=gateway, collectors=shards)
 
+    async def fence(self, fencing: int) -> None:
+        """Refuse every lower number from now on."""
+        await _answer(self._head.fence.remote(fencing))
+
     async def scale(self, version: VersionDefinition, replicas: int, *, fencing: int) -> None:
         """Bring the version to this many replicas."""
         await _answer(self._head.scale.remote(version, replicas, fencing))

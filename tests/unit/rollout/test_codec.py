@@ -86,6 +86,8 @@ FIELDS = {
     "stages": st.lists(NUMBERS, max_size=3).map(tuple),
     "facts": FACTS,
     "left": st.just(("stop supplier v2",)),
+    "holder": TEXT,
+    "fencing": NUMBERS,
 }
 
 

@@ -1,5 +1,6 @@
 """Every phase with every request: its effect, or a refusal that changes nothing."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -156,6 +157,21 @@ def test_every_phase_that_is_not_final_takes_abort_and_ticks():
     for phase in Phase:
         assert ((phase, requests.Abort) in TABLE) is (not phase.is_final)
         assert (phase, requests.Tick) in TABLE
+
+
+@pytest.mark.parametrize("moment", [name for name, (phase, _) in MOMENTS.items() if phase])
+def test_a_succession_is_one_line_for_each_lease_of_a_rollout_under_way(moment):
+    state = state_at(moment)
+    once = decide(state, requests.TakeOver(at=AT, holder="second", fencing=4))
+    if state.phase.is_final or state.phase is Phase.PENDING:
+        assert once == ()
+        return
+    (line,) = once
+    assert (line.holder, line.fencing) == ("second", 4)
+    after = replay(once, state)
+    assert replace(after, sequence=state.sequence, fencing=0) == state
+    for known in (3, 4):
+        assert decide(after, requests.TakeOver(at=AT, holder="second", fencing=known)) == ()
 
 
 def test_a_refusal_says_what_is_allowed_instead():
