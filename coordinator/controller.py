@@ -31,6 +31,7 @@ from rolewise.coordinator.rollout.commands import (
 from rolewise.coordinator.rollout.requests import Acknowledge, Tick
 from rolewise.coordinator.rollout.state import Rollout, pending_commands
 from rolewise.coordinator.store.port import Lease, LeaseLost, Store, StoreUnavailable
+from rolewise.coordinator.store.watched import WatchedStore
 from rolewise.coordinator.waits import WaitsLookout
 from rolewise.fleet.runtime import CapacityShort, Fenced, Runtime, VersionDefinition
 from rolewise.fleet.scoring import Aside
@@ -79,7 +80,7 @@ class Controller:
     ) -> None:
         self._fleet = fleet
         self._journal = journal
-        self._store = store
+        self._store = WatchedStore(store, lambda: journal.now)
         self._runtime = runtime
         self._definitions = definitions
         self._holder = holder
@@ -104,9 +105,10 @@ class Controller:
                 except NotLeader as reason:
                     log.warning("fleet %s: %s", self._fleet, reason)
                     await self._forget()
-                except StoreUnavailable as reason:
+                except StoreUnavailable:
                     # The fleet serves on by its last table; no step moves until the log is back.
-                    log.warning("fleet %s: the store is away: %s", self._fleet, reason)
+                    # (The store's watcher has logged it, once.)
+                    pass
                 except RolewiseError as reason:
                     log.warning("fleet %s: %s", self._fleet, reason.message)
                 await asyncio.sleep(self._tick_s)

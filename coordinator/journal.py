@@ -33,6 +33,7 @@ from rolewise.coordinator.rollout.evolve import replay
 from rolewise.coordinator.rollout.requests import Request, Retry, Start, Tick
 from rolewise.coordinator.rollout.state import NOT_STARTED, Rollout
 from rolewise.coordinator.store.port import Conflict, Lease, Store
+from rolewise.coordinator.store.watched import Away, WatchedStore
 
 READ_AT_ONCE = 1000
 ALERTS_HOLD = timedelta(seconds=10)
@@ -56,7 +57,7 @@ class Journal:
     """
 
     def __init__(self, store: Store, now: Callable[[], datetime]) -> None:
-        self._store = store
+        self._store = WatchedStore(store, now)
         self._now = now
         self._folded: dict[str, Rollout] = {}
         self._fleets: dict[str, FleetState] = {}
@@ -65,6 +66,29 @@ class Journal:
     def now(self) -> datetime:
         """The journal's time."""
         return self._now()
+
+    @property
+    def away(self) -> Away | None:
+        """Since when the store has been away, and why; None while it can be used."""
+        return self._store.away
+
+    async def look(self) -> None:
+        """Try the store and read on, so that `away` and what is remembered are up to date.
+
+        Raises:
+            StoreUnavailable: The store is away.
+        """
+        await self._store.look()
+        for name in await self.fleets():
+            await self.last_rollout(await self._read_fleet(name))
+
+    def remembered_fleet(self, name: str) -> FleetState | None:
+        """Return where a fleet stood when its log was last read; None if that never happened."""
+        return self._fleets.get(name)
+
+    def remembered_rollout(self, rollout: str) -> Rollout | None:
+        """Return where a rollout stood when its log was last read; None if it never was."""
+        return self._folded.get(rollout)
 
     async def fleets(self) -> list[str]:
         """Return the names of all fleets ever registered."""

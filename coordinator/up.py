@@ -14,7 +14,7 @@ from functools import partial
 from ipaddress import ip_address
 from pathlib import Path
 
-from rolewise.coordinator.errors import RolewiseError
+from rolewise.coordinator.errors import RolewiseError, error_of
 from rolewise.coordinator.fleets import Fleets
 from rolewise.coordinator.rehearse import workload_of
 from rolewise.coordinator.server import FleetFile, Say, Server, read_fleet_files
@@ -85,7 +85,7 @@ def run_up(
     try:
         return asyncio.run(_serve(server, read, data, host, port, token_file, workload, say))
     except StoreError as error:
-        raise RolewiseError("unavailable", str(error)) from error
+        raise error_of(error) from error
     except ConnectionError as error:
         raise RolewiseError(
             "unavailable",

@@ -198,8 +198,9 @@ async def test_a_store_that_is_away_is_503_and_readiness_says_so(make_store):
         assert (await client.get("/readyz")).json() == {"ready": True, "problems": []}
         store.is_away = True
         answer = await client.post("/v1/fleets/pair/rollouts", json=START)
-        problem = check_problem(answer, 503, "unavailable")
+        problem = check_problem(answer, 503, "store_unavailable")
         assert problem["definite"] is False
+        assert "the store is away since 20" in problem["detail"]
         assert answer.headers["retry-after"]
         ready = await client.get("/readyz")
         assert ready.status_code == 503
