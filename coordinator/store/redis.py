@@ -66,10 +66,16 @@ class RedisStore:
             swallow a cancellation before Python 3.12. `connect_store` builds such a client.
         prefix: Sets the store's keys apart from others' and is their hash tag; without braces.
         timeout_s: Limit for each answer of the server.
+        explain: Asked why the server does not answer, by who may know; empty when it does not.
     """
 
     def __init__(
-        self, client: Redis, prefix: str = "rolewise", *, timeout_s: float = _ANSWER_TIMEOUT_S
+        self,
+        client: Redis,
+        prefix: str = "rolewise",
+        *,
+        timeout_s: float = _ANSWER_TIMEOUT_S,
+        explain: Callable[[], str] | None = None,
     ) -> None:
         if not prefix or set(prefix) & set("{}"):
             raise ValueError(f"prefix is {prefix!r}: it may not be empty or contain {{ or }}")
@@ -84,6 +90,7 @@ class RedisStore:
         self._acquire = client.register_script(scripts.ACQUIRE)
         self._release = client.register_script(scripts.RELEASE)
         self._timeout_s = timeout_s
+        self._explain = explain
         self._seen: dict[str, tuple[int, bytes]] = {}
 
     async def append(
@@ -223,6 +230,8 @@ class RedisStore:
             if isinstance(refusal, StoreReadOnly):
                 # The address may lead to another server by now: look it up anew.
                 await self._client.connection_pool.disconnect(inuse_connections=False)
+            if type(refusal) is StoreUnavailable and self._explain is not None:
+                refusal = StoreUnavailable(self._explain() or str(refusal))
             raise refusal from error
 
     def _note_seen(self, stream: str, number: int, digest: bytes) -> None:
@@ -231,7 +240,11 @@ class RedisStore:
 
 
 async def connect_store(
-    url: str, prefix: str = "rolewise", *, timeout_s: float = _ANSWER_TIMEOUT_S
+    url: str,
+    prefix: str = "rolewise",
+    *,
+    timeout_s: float = _ANSWER_TIMEOUT_S,
+    explain: Callable[[], str] | None = None,
 ) -> RedisStore:
     """Connect to the server at `url` and see that it answers and will not forget.
 
@@ -241,6 +254,7 @@ async def connect_store(
             as a query, such as `?ssl_ca_certs=FILE`.
         prefix: See `RedisStore`.
         timeout_s: Limit for each answer of the server, and for each connection to it.
+        explain: See `RedisStore`.
 
     Raises:
         StoreUrlInvalid: The address cannot be used as it is written.
@@ -261,7 +275,9 @@ async def connect_store(
     if scheme == "rediss":
         options["ssl_check_hostname"] = True
     try:
-        store = RedisStore(Redis.from_url(url, **options), prefix, timeout_s=timeout_s)
+        store = RedisStore(
+            Redis.from_url(url, **options), prefix, timeout_s=timeout_s, explain=explain
+        )
         await store.check()
     except (ValueError, TypeError) as error:  # options in the query that the client does not know
         raise StoreUrlInvalid(f"store address {place!r}: {error}") from error
