@@ -74,7 +74,7 @@ class FleetState:
     Attributes:
         sequence: Entries folded.
         registered: The last registration; None before the first.
-        rollouts: All rollouts of the fleet, oldest first.
+        rollouts: All rollouts of the fleet, oldest first; only the newest with its `start`.
         keys: Idempotency key -> (fingerprint, rollout).
         is_fresh: No rollout was created since the last registration.
     """
@@ -115,7 +115,11 @@ def fold_fleet(state: FleetState, entries: Iterable[FleetEntry]) -> FleetState:
                 keys = (
                     {**state.keys, key: (entry.fingerprint, entry.rollout)} if key else state.keys
                 )
-                state = replace(state, rollouts=(*state.rollouts, entry), keys=keys, is_fresh=False)
+                # Only the newest one's first events may still have to be written by somebody else.
+                before = state.rollouts[:-1] + tuple(
+                    replace(last, start=()) for last in state.rollouts[-1:]
+                )
+                state = replace(state, rollouts=(*before, entry), keys=keys, is_fresh=False)
             case RolloutReopened():
                 pass
     return state

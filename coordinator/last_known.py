@@ -73,6 +73,18 @@ async def read_known_rollout(journal: Journal, rollout: str) -> tuple[Rollout, t
         return state, away_alerts(journal)
 
 
+async def look(journal: Journal) -> None:
+    """Try the store and read on, so that what is remembered is what was last there.
+
+    Raises:
+        StoreUnavailable: The store is away.
+    """
+    await journal.store.look()
+    for name in await journal.fleets():
+        await journal.last_rollout(await journal.fleet(name))
+
+
 def away_alerts(journal: Journal) -> tuple[str, ...]:
     """Return that the store is away, in words; nothing while it is there."""
-    return () if journal.away is None else (journal.away.sentence(journal.now),)
+    away = journal.store.away
+    return () if away is None else (away.sentence(journal.now),)

@@ -19,15 +19,19 @@ from typing import Any
 from rolewise.coordinator.errors import RolewiseError
 from rolewise.coordinator.fleets import Fleets, bring_up, register
 from rolewise.coordinator.journal import Journal
+from rolewise.coordinator.last_known import look
 from rolewise.coordinator.plan.capacity import Capacity
 from rolewise.coordinator.store.embedded import EmbeddedServer
 from rolewise.coordinator.store.keeper import StoreKeeper
 from rolewise.coordinator.store.port import StoreError
 from rolewise.coordinator.store.redis import RedisStore, connect_store
+from rolewise.coordinator.tidying import tidy
 from rolewise.fleet.spec import FleetSpec, guard_limits, parse_fleet
 
 LEASE_S = 30.0
 LOOK_S = 1.0
+TIDY_EVERY = 60
+"""Looks between two times that logs which are long over are packed."""
 
 Say = Callable[[str], None]
 
@@ -200,9 +204,15 @@ class Server:
 
 async def _look_for_ever(journal: Journal) -> None:
     """Know how the store is, and what it says, also while nobody asks."""
+    looks = 0
     while True:
-        with suppress(StoreError, RolewiseError):
-            await journal.look()
+        try:
+            await look(journal)
+            if looks % TIDY_EVERY == 0:
+                await tidy(journal)
+        except (StoreError, RolewiseError):
+            pass  # the store's watcher has logged it, and status pages say so
+        looks += 1
         await asyncio.sleep(LOOK_S)
 
 

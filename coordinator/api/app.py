@@ -19,7 +19,7 @@ from rolewise.coordinator.api.guard import BODY_LIMIT, Guard
 from rolewise.coordinator.api.openapi import answers, describe_with
 from rolewise.coordinator.api.problems import ProblemKind, add_problem_handlers, explain
 from rolewise.coordinator.fleets import Fleets
-from rolewise.coordinator.last_known import away_alerts
+from rolewise.coordinator.last_known import away_alerts, look
 from rolewise.coordinator.store.port import StoreError
 from rolewise.coordinator.views import View
 from rolewise.fleet.spec.schema import fleet_schema
@@ -124,7 +124,7 @@ def _add_health(app: FastAPI, fleets: Fleets, info: ServerInfo, ready: Ready | N
         """Say what is in the way."""
         problems = [] if ready is None else list(await ready())
         with suppress(StoreError):
-            await fleets.journal.look()
+            await look(fleets.journal)
         problems += away_alerts(fleets.journal)
         if problems:
             response.status_code = 503

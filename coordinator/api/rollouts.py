@@ -69,12 +69,16 @@ async def list_rollouts(
 ) -> RolloutsView:
     """Return rollouts, newest first."""
     journal = fleets.journal
-    found: list[Rollout] = []
+    chosen: list[Rollout] = []
     for name in [fleet] if fleet else await journal.fleets():
         state = await journal.fleet(name)
         await journal.last_rollout(state)  # Writes its first events if their author died.
-        found += [await journal.rollout(created.rollout) for created in state.rollouts]
-    chosen = [one for one in found if phase is None or one.phase is phase]
+        before = len(chosen)
+        for created in reversed(state.rollouts):  # those beyond the limit are not even read
+            if len(chosen) - before == limit:
+                break
+            rollout = await journal.rollout(created.rollout)
+            chosen += [rollout] if phase is None or rollout.phase is phase else []
     chosen.sort(key=_age, reverse=True)
     return RolloutsView(rollouts=tuple([await _view(fleets, one) for one in chosen[:limit]]))
 

@@ -10,7 +10,7 @@ from datetime import timedelta
 import pytest
 
 from rolewise.coordinator.errors import RolewiseError
-from rolewise.coordinator.last_known import read_known
+from rolewise.coordinator.last_known import look, read_known
 from rolewise.coordinator.rehearse import EPOCH
 from rolewise.coordinator.rollout.events import StepStarted
 from rolewise.coordinator.rollout.requests import Abort, Pause, Promote
@@ -115,30 +115,30 @@ def test_status_says_since_when_and_why_from_what_was_last_read() -> None:
     async def story(stage: Stage) -> None:
         rollout = await stage.start("v2")
         await stage.until(rollout, lambda state: state.phase is Phase.PAUSED)
-        await stage.journal.look()
-        assert stage.journal.away is None
+        await look(stage.journal)
+        assert stage.journal.store.away is None
         store = away(stage)
         left = stage.journal.now
         store.is_away = True
         for _ in range(3):
             await stage.clock.sleep(20.0)
             with pytest.raises(StoreUnavailable):
-                await stage.journal.look()
+                await look(stage.journal)
         known = await read_known(stage.journal, "pair")
         assert known.last.phase is Phase.PAUSED
         (alert,) = known.alerts
-        assert stage.journal.away is not None
-        assert timedelta(0) <= stage.journal.away.since - left <= timedelta(seconds=20)
-        assert f"away since {stage.journal.away.since:%Y-%m-%d %H:%M:%S} UTC (40 s)" in alert
+        assert stage.journal.store.away is not None
+        assert timedelta(0) <= stage.journal.store.away.since - left <= timedelta(seconds=20)
+        assert f"away since {stage.journal.store.away.since:%Y-%m-%d %H:%M:%S} UTC (40 s)" in alert
         assert "no answer" in alert
         store.is_away, store.is_full = False, True
         with pytest.raises(StoreUnavailable):
-            await stage.journal.look()
+            await look(stage.journal)
         await stage.journal.rollout(rollout)
-        assert stage.journal.away is not None, "a store that can be read only is not back"
+        assert stage.journal.store.away is not None, "a store that can be read only is not back"
         store.is_full = False
-        await stage.journal.look()
-        assert stage.journal.away is None
+        await look(stage.journal)
+        assert stage.journal.store.away is None
         assert (await read_known(stage.journal, "pair")).alerts == ()
 
     play(story, PAIR)
