@@ -24,12 +24,16 @@ from rolewise.coordinator.controller import Controller
 from rolewise.coordinator.errors import RolewiseError
 from rolewise.coordinator.fleets import definitions_of
 from rolewise.coordinator.journal import Journal
-from rolewise.coordinator.store.redis import connect_store
+from rolewise.coordinator.store.port import StoreUnavailable
+from rolewise.coordinator.store.redis import RedisStore, connect_store
 from rolewise.fleet.ray.names import NAMESPACE, prefix
 from rolewise.fleet.ray.runtime import RayRuntime
 from rolewise.fleet.spec import parse_fleet
 
 log = logging.getLogger(__name__)
+
+CONNECT_S = 1.0
+"""Time between two tries to reach a store that is away."""
 
 
 class Coordinator:
@@ -61,7 +65,7 @@ class Coordinator:
         os._exit(1)
 
     async def _run(self) -> None:
-        store = await connect_store(self._store_url)
+        store = await self._connect()
         journal = Journal(store, lambda: datetime.now(UTC))
         registered = (await journal.fleet(self._fleet)).registered
         assert registered is not None  # noqa: S101 (`fleet` refuses a fleet that is not)
@@ -74,6 +78,18 @@ class Coordinator:
             definitions=definitions_of(spec),
             holder=self._holder,
         ).run()
+
+    async def _connect(self) -> RedisStore:
+        """Return the store, as soon as there is one: a fresh process would find it no sooner."""
+        told = ""
+        while True:
+            try:
+                return await connect_store(self._store_url)
+            except StoreUnavailable as error:
+                if str(error) != told:
+                    log.warning("fleet %s: %s", self._fleet, error)
+                told = str(error)
+                await asyncio.sleep(CONNECT_S)
 
 
 def coordinator_name(fleet: str) -> str:

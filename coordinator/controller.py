@@ -30,6 +30,7 @@ from rolewise.coordinator.rollout.commands import (
 from rolewise.coordinator.rollout.requests import Acknowledge, TakeOver, Tick
 from rolewise.coordinator.rollout.state import Rollout, pending_commands
 from rolewise.coordinator.store.port import Lease, LeaseLost, Store, StoreUnavailable
+from rolewise.coordinator.store.watched import WatchedStore
 from rolewise.coordinator.waits import WaitsLookout
 from rolewise.fleet.runtime import CapacityShort, Fenced, Runtime, VersionDefinition
 from rolewise.fleet.scoring import Aside
@@ -78,7 +79,7 @@ class Controller:
     ) -> None:
         self._fleet = fleet
         self._journal = journal
-        self._store = store
+        self._store = WatchedStore(store, lambda: journal.now)
         self._runtime = runtime
         self._definitions = definitions
         self._holder = holder
@@ -108,9 +109,10 @@ class Controller:
                 except NotLeader as reason:
                     trouble = str(reason)
                     await self._forget()
-                except StoreUnavailable as reason:
+                except StoreUnavailable:
                     # The fleet serves on by its last table; no step moves until the log is back.
-                    trouble = f"the store is away: {reason}"
+                    # (The store's watcher has logged it, once.)
+                    pass
                 except RolewiseError as reason:
                     trouble = reason.message
                 self._tell(trouble)

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from rolewise.coordinator.store.port import StoreError
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ErrorKind:
@@ -168,9 +170,114 @@ ERROR_KINDS: dict[str, ErrorKind] = {
             exit_code=4,
             definite=False,
             meaning=(
-                "The store or the fleet does not answer, so it is not known whether the "
+                "The server or the fleet does not answer, so it is not known whether the "
                 "request was taken. Look, then repeat it with the same key."
             ),
+        ),
+        ErrorKind(
+            code="store_unavailable",
+            title="The store does not answer",
+            status=503,
+            exit_code=4,
+            definite=False,
+            meaning=(
+                "The connection was refused or cut, or no answer came in time, so it is not known "
+                "whether the request was taken. Fleets serve on by their last routing tables, no "
+                "rollout moves, and all goes on by itself when the store is back. Look where "
+                "things stand, then repeat the request with the same key."
+            ),
+        ),
+        ErrorKind(
+            code="store_full",
+            title="The store is full",
+            status=503,
+            exit_code=4,
+            meaning=(
+                "The store's server has reached its `maxmemory`, or cannot write to its disk. "
+                "Give it room; nothing needs to be restarted here."
+            ),
+        ),
+        ErrorKind(
+            code="store_read_only",
+            title="The store takes no writes",
+            status=503,
+            exit_code=4,
+            meaning=(
+                "The server at the store's address is a replica, or has fewer replicas than "
+                "`min-replicas-to-write` wants. Lead the address to the primary, or bring its "
+                "replicas back."
+            ),
+        ),
+        ErrorKind(
+            code="store_login_refused",
+            title="The store refuses the login",
+            status=503,
+            exit_code=4,
+            meaning=(
+                "The user or password in the store's address is missing or wrong, or may not run "
+                "the commands that Rolewise needs (scripts, streams, hashes, strings). Correct "
+                "the address or the server's access list."
+            ),
+        ),
+        ErrorKind(
+            code="store_not_trusted",
+            title="No TLS connection to the store",
+            status=503,
+            exit_code=4,
+            meaning=(
+                "The server has no TLS at this port, or its certificate is not trusted or is for "
+                "another name. Use `rediss://` for a port with TLS, and name the authority's "
+                "certificate with `?ssl_ca_certs=FILE`."
+            ),
+        ),
+        ErrorKind(
+            code="store_forked",
+            title="The store has lost entries",
+            status=503,
+            exit_code=4,
+            meaning=(
+                "Entries that were in the log are gone: most likely a replica took over that did "
+                "not have them yet. Nothing is written any more, so that the history does not "
+                "fork. Bring the server back that has them; or accept the loss: look at what the "
+                "log still says, then `rolewise down`, and `rolewise up --accept-lost-entries`."
+            ),
+        ),
+        ErrorKind(
+            code="store_url_invalid",
+            title="The store's address is not usable",
+            status=422,
+            exit_code=2,
+            meaning=(
+                "Want `redis://[user[:password]@]host[:port][/db]`, `rediss://` for TLS, or "
+                "`unix:///path/to/socket`; options of the client may follow as a query."
+            ),
+        ),
+        ErrorKind(
+            code="store_start_failed",
+            title="The bundled store does not start",
+            status=503,
+            exit_code=4,
+            meaning=(
+                "The message ends with the server's own last words; all of them are in "
+                "`store/server.log` in the data folder. Often the disk is full."
+            ),
+        ),
+        ErrorKind(
+            code="data_directory_in_use",
+            title="Somebody else has the data folder",
+            status=409,
+            exit_code=2,
+            meaning=(
+                "Another Rolewise keeps its store there; the message says which process, and "
+                "since when. End it with `rolewise down --data FOLDER`, or take another folder."
+            ),
+        ),
+        ErrorKind(
+            code="data_directory_unusable",
+            title="The data folder cannot be used",
+            status=422,
+            exit_code=2,
+            meaning="It cannot be made, made private (mode 0700), or written to. Take another.",
         ),
         ErrorKind(
             code="internal",
@@ -202,3 +309,24 @@ class RolewiseError(Exception):
         self.message = message
         self.hint = hint
         self.details = details
+
+
+def error_of(error: StoreError) -> RolewiseError:
+    """Return what the store says as an error that users can meet."""
+    code = error.code if error.code in ERROR_KINDS else "store_unavailable"
+    return RolewiseError(code, f"the store: {error}", hint=STORE_HINTS.get(code, ""))
+
+
+STORE_HINTS = {
+    "store_unavailable": "look where things stand, then repeat it with the same Idempotency-Key",
+    "store_full": "give the store's server memory or disk",
+    "store_read_only": "lead the store's address to the primary",
+    "store_login_refused": "correct user and password in --redis-url",
+    "store_not_trusted": "rediss:// for TLS; ?ssl_ca_certs=FILE for a private authority",
+    "store_forked": "bring the server with the entries back, or accept the loss: /v1/problems/"
+    "store_forked",
+    "store_url_invalid": "--redis-url redis://HOST:PORT/0",
+    "data_directory_in_use": "rolewise down --data FOLDER, or another --data",
+    "data_directory_unusable": "another --data",
+}
+"""What to try next, in one line; the table has the whole of it."""

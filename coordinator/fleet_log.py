@@ -81,7 +81,7 @@ class FleetState:
     Attributes:
         sequence: Entries folded.
         registered: The last registration; None before the first.
-        rollouts: All rollouts of the fleet, oldest first.
+        rollouts: All rollouts of the fleet, oldest first; only the newest with its `start`.
         reopened: The last time that the last of them was tried again; None when it was not.
         keys: Idempotency key -> (fingerprint, rollout).
         is_fresh: No rollout was created since the last registration.
@@ -124,8 +124,13 @@ def fold_fleet(state: FleetState, entries: Iterable[FleetEntry]) -> FleetState:
                 keys = (
                     {**state.keys, key: (entry.fingerprint, entry.rollout)} if key else state.keys
                 )
-                rollouts = (*state.rollouts, entry)
-                state = replace(state, rollouts=rollouts, reopened=None, keys=keys, is_fresh=False)
+                # Only the newest one's first events may still have to be written by somebody else.
+                before = state.rollouts[:-1] + tuple(
+                    replace(last, start=()) for last in state.rollouts[-1:]
+                )
+                state = replace(
+                    state, rollouts=(*before, entry), reopened=None, keys=keys, is_fresh=False
+                )
             case RolloutReopened():
                 state = replace(state, reopened=entry)
     return state

@@ -19,6 +19,7 @@ from rolewise.coordinator.fleet_log import FleetRegistered, FleetState
 from rolewise.coordinator.journal import Journal, Started, refused
 from rolewise.coordinator.judge.analysis import Analysis, Evidence
 from rolewise.coordinator.judge.planning import Need, tasks_needed
+from rolewise.coordinator.last_known import read_fleet_state
 from rolewise.coordinator.plan.build import build_plan
 from rolewise.coordinator.plan.capacity import Capacity
 from rolewise.coordinator.plan.foretell import Forecast
@@ -68,8 +69,8 @@ class Fleets:
         self._capacity = capacity
 
     async def spec(self, fleet: str) -> FleetSpec:
-        """Return the fleet's file as it was registered."""
-        registered = (await self.journal.fleet(fleet)).registered
+        """Return the fleet's file as it was registered, also while the store is away."""
+        registered = (await read_fleet_state(self.journal, fleet)).registered
         assert registered is not None  # noqa: S101
         return _parsed(registered.text, registered.file)
 

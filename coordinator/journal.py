@@ -7,12 +7,12 @@ decide again. So a verb that is accepted is in the log, whoever wrote it and who
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
+from rolewise.coordinator.bulletin import Bulletin
 from rolewise.coordinator.errors import RolewiseError
 from rolewise.coordinator.fleet_log import (
     FleetEntry,
@@ -24,19 +24,20 @@ from rolewise.coordinator.fleet_log import (
     encode_entry,
     fold_fleet,
 )
-from rolewise.coordinator.judge.verdict import Verdict
 from rolewise.coordinator.plan.plan import Plan
 from rolewise.coordinator.rollout.codec import decode_event, encode_event
 from rolewise.coordinator.rollout.decide import Refusal, decide
-from rolewise.coordinator.rollout.events import JUDGE, Event, Events, VerdictGiven
+from rolewise.coordinator.rollout.events import Event, Events
 from rolewise.coordinator.rollout.evolve import replay
 from rolewise.coordinator.rollout.requests import Request, Retry, Start, Tick
 from rolewise.coordinator.rollout.state import NOT_STARTED, Rollout
+from rolewise.coordinator.store.packed import PackedLogs
 from rolewise.coordinator.store.port import Conflict, Lease, Store
+from rolewise.coordinator.store.watched import WatchedStore
 
 READ_AT_ONCE = 1000
-ALERTS_HOLD = timedelta(seconds=10)
-"""A controller that tells nothing new for so long does not look any more."""
+ROLLOUTS_REMEMBERED = 200
+"""Rollouts that are kept folded in this process."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,8 +48,8 @@ class Started:
     is_new: bool
 
 
-class Journal:
-    """The logs, decoded.
+class Journal(Bulletin):
+    """The logs, decoded; and the newest words beside them.
 
     Args:
         store: Where they are kept.
@@ -56,8 +57,9 @@ class Journal:
     """
 
     def __init__(self, store: Store, now: Callable[[], datetime]) -> None:
-        self._store = store
-        self._now = now
+        self._watched = WatchedStore(store, now)
+        super().__init__(self._watched, now)
+        self._logs = PackedLogs(self._watched)
         self._folded: dict[str, Rollout] = {}
         self._fleets: dict[str, FleetState] = {}
 
@@ -65,6 +67,19 @@ class Journal:
     def now(self) -> datetime:
         """The journal's time."""
         return self._now()
+
+    @property
+    def store(self) -> WatchedStore:
+        """The store, which knows since when it has been away."""
+        return self._watched
+
+    def remembered_fleet(self, name: str) -> FleetState | None:
+        """Return where a fleet stood when its log was last read; None if that never happened."""
+        return self._fleets.get(name)
+
+    def remembered_rollout(self, rollout: str) -> Rollout | None:
+        """Return where a rollout stood when its log was last read; None if it never was."""
+        return self._folded.get(rollout)
 
     async def fleets(self) -> list[str]:
         """Return the names of all fleets ever registered."""
@@ -193,51 +208,30 @@ class Journal:
         """
         state = self._folded.get(rollout, NOT_STARTED)
         while True:
-            entries = await self._store.read(
-                _rollout_stream(rollout), after=state.sequence, limit=READ_AT_ONCE
+            entries = await self._logs.read(
+                rollout_stream(rollout), after=state.sequence, limit=READ_AT_ONCE
             )
             state = replay((decode_event(data) for _, data in entries), state)
             if len(entries) < READ_AT_ONCE:
                 break
         if not state.sequence:
             raise RolewiseError("unknown_rollout", f"there is no rollout {rollout!r}")
-        self._folded[rollout] = state
+        self._folded.pop(rollout, None)
+        self._folded[rollout] = state  # behind all that were asked for earlier
+        if len(self._folded) > ROLLOUTS_REMEMBERED:
+            del self._folded[next(iter(self._folded))]
         return state
 
     async def events(
         self, rollout: str, *, after: int = 0, limit: int = READ_AT_ONCE
     ) -> list[tuple[int, Event]]:
         """Return a rollout's events behind number `after`, with their numbers."""
-        entries = await self._store.read(_rollout_stream(rollout), after=after, limit=limit)
+        entries = await self._logs.read(rollout_stream(rollout), after=after, limit=limit)
         return [(number, decode_event(data)) for number, data in entries]
 
     async def wait(self, rollout: str, *, after: int, timeout_s: float) -> bool:
         """Wait for an event behind number `after`; false after the timeout."""
-        return await self._store.wait(_rollout_stream(rollout), after=after, timeout_s=timeout_s)
-
-    async def publish_verdict(self, rollout: str, verdict: Verdict) -> None:
-        """Let status pages show the judge's newest word; the log has only what was news."""
-        event = VerdictGiven(at=self._now(), by=JUDGE, reason=verdict.reason, verdict=verdict)
-        await self._store.put(f"verdict/{rollout}", encode_event(event))
-
-    async def newest_verdict(self, rollout: str) -> VerdictGiven | None:
-        """Return the judge's newest word on a rollout, with its time; None before the first."""
-        data = await self._store.get(f"verdict/{rollout}")
-        event = None if data is None else decode_event(data)
-        return event if isinstance(event, VerdictGiven) else None
-
-    async def publish_alerts(self, fleet: str, alerts: Sequence[str]) -> None:
-        """Let status pages show what does not move in a fleet; it holds for a few seconds."""
-        told = {"until": (self._now() + ALERTS_HOLD).isoformat(), "alerts": list(alerts)}
-        await self._store.put(f"alerts/{fleet}", json.dumps(told).encode())
-
-    async def newest_alerts(self, fleet: str) -> tuple[str, ...]:
-        """Return what does not move in a fleet, as its controller saw it just now."""
-        data = await self._store.get(f"alerts/{fleet}")
-        told = {} if data is None else json.loads(data)
-        if not told or datetime.fromisoformat(told["until"]) < self._now():
-            return ()
-        return tuple(told["alerts"])
+        return await self._store.wait(rollout_stream(rollout), after=after, timeout_s=timeout_s)
 
     async def request(
         self,
@@ -270,7 +264,7 @@ class Journal:
                 return state
             try:
                 await self._store.append(
-                    _rollout_stream(rollout),
+                    rollout_stream(rollout),
                     [encode_event(event) for event in events],
                     after=state.sequence,
                     lease=lease,
@@ -333,14 +327,14 @@ class Journal:
     async def _complete(self, rollout: str, events: Sequence[str], *, after: int) -> Rollout:
         entries = [event.encode() for event in events]
         with suppress(Conflict):  # somebody else wrote the same events
-            await self._store.append(_rollout_stream(rollout), entries, after=after)
+            await self._store.append(rollout_stream(rollout), entries, after=after)
         return await self.rollout(rollout)
 
     async def _read_fleet(self, name: str) -> FleetState:
         state = self._fleets.get(name) or FleetState(name=name)
         while True:
-            entries = await self._store.read(
-                _fleet_stream(name), after=state.sequence, limit=READ_AT_ONCE
+            entries = await self._logs.read(
+                fleet_stream(name), after=state.sequence, limit=READ_AT_ONCE
             )
             state = fold_fleet(state, (decode_entry(data) for _, data in entries))
             if len(entries) < READ_AT_ONCE:
@@ -350,7 +344,7 @@ class Journal:
     async def _append_fleet(self, state: FleetState, entry: FleetEntry) -> bool:
         try:
             await self._store.append(
-                _fleet_stream(state.name), [encode_entry(entry)], after=state.sequence
+                fleet_stream(state.name), [encode_entry(entry)], after=state.sequence
             )
         except Conflict:
             return False
@@ -381,9 +375,11 @@ def refused(refusal: Refusal) -> RolewiseError:
     )
 
 
-def _fleet_stream(fleet: str) -> str:
+def fleet_stream(fleet: str) -> str:
+    """Return the name of a fleet's own log."""
     return f"fleet/{fleet}"
 
 
-def _rollout_stream(rollout: str) -> str:
+def rollout_stream(rollout: str) -> str:
+    """Return the name of a rollout's log."""
     return f"rollout/{rollout}"

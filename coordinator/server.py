@@ -19,12 +19,19 @@ from typing import Any
 from rolewise.coordinator.errors import RolewiseError
 from rolewise.coordinator.fleets import Fleets, bring_up, register
 from rolewise.coordinator.journal import Journal
+from rolewise.coordinator.last_known import look
 from rolewise.coordinator.plan.capacity import Capacity
 from rolewise.coordinator.store.embedded import EmbeddedServer
+from rolewise.coordinator.store.keeper import StoreKeeper
+from rolewise.coordinator.store.port import StoreError
 from rolewise.coordinator.store.redis import RedisStore, connect_store
+from rolewise.coordinator.tidying import tidy
 from rolewise.fleet.spec import FleetSpec, guard_limits, parse_fleet
 
 LEASE_S = 30.0
+LOOK_S = 1.0
+TIDY_EVERY = 60
+"""Looks between two times that logs which are long over are packed."""
 
 Say = Callable[[str], None]
 
@@ -67,6 +74,7 @@ class Server:
         data: Folder of the embedded store.
         ray_address: A cluster to join; None starts a Ray of our own.
         redis_url: A store to use; None starts the embedded one.
+        accepts_loss: Go on although the store was found to have lost entries.
         say: Told what is being done.
     """
 
@@ -77,14 +85,17 @@ class Server:
         data: Path,
         ray_address: str | None = None,
         redis_url: str | None = None,
+        accepts_loss: bool = False,
         say: Say = lambda _: None,
     ) -> None:
         self._files = files
         self._data = data
         self._ray_address = ray_address
         self._redis_url = redis_url
+        self._accepts_loss = accepts_loss
         self._say = say
-        self._embedded: EmbeddedServer | None = None
+        self._keeper: StoreKeeper | None = None
+        self._looking: asyncio.Task[None] | None = None
         self._store: RedisStore | None = None
         self._runtimes: dict[str, Any] = {}
         self._has_ray = False
@@ -104,8 +115,12 @@ class Server:
 
     async def _start(self) -> Fleets:
         store_url = self._redis_url or self._start_store()
-        self._store = await connect_store(store_url)
+        self._store = await connect_store(store_url, explain=self._explain)
+        if self._accepts_loss:
+            await self._store.accept_loss()
+        await self._store.check_whole()
         journal = Journal(self._store, lambda: datetime.now(UTC))
+        self._looking = asyncio.create_task(_look_for_ever(journal))
         await asyncio.to_thread(self._start_ray)
         await asyncio.gather(*(self._start_fleet(file, journal, store_url) for file in self._files))
         return Fleets(
@@ -117,9 +132,13 @@ class Server:
 
     def _start_store(self) -> str:
         self._say(f"starting the embedded store in {self._data}")
-        self._embedded = EmbeddedServer(self._data / "store")
-        self._embedded.start()
-        return self._embedded.url
+        keeper = StoreKeeper(EmbeddedServer(self._data / "store"), self._say)
+        keeper.start()
+        self._keeper = keeper
+        return keeper.url
+
+    def _explain(self) -> str:
+        return "" if self._keeper is None else self._keeper.trouble
 
     def _start_ray(self) -> None:
         if self._ray_address is not None:
@@ -171,12 +190,30 @@ class Server:
                 await asyncio.to_thread(cluster.leave_ray)
             self._runtimes.clear()
             self._has_ray = False
+        if self._looking is not None:
+            self._looking.cancel()
+            await asyncio.gather(self._looking, return_exceptions=True)
+            self._looking = None
         if self._store is not None:
             await self._store.close()
             self._store = None
-        if self._embedded is not None:
-            self._embedded.stop()
-            self._embedded = None
+        if self._keeper is not None:
+            await asyncio.to_thread(self._keeper.stop)
+            self._keeper = None
+
+
+async def _look_for_ever(journal: Journal) -> None:
+    """Know how the store is, and what it says, also while nobody asks."""
+    looks = 0
+    while True:
+        try:
+            await look(journal)
+            if looks % TIDY_EVERY == 0:
+                await tidy(journal)
+        except (StoreError, RolewiseError):
+            pass  # the store's watcher has logged it, and status pages say so
+        looks += 1
+        await asyncio.sleep(LOOK_S)
 
 
 def _use_known_token() -> None:

@@ -14,7 +14,7 @@ from functools import partial
 from ipaddress import ip_address
 from pathlib import Path
 
-from rolewise.coordinator.errors import RolewiseError
+from rolewise.coordinator.errors import RolewiseError, error_of
 from rolewise.coordinator.fleets import Fleets
 from rolewise.coordinator.rehearse import workload_of
 from rolewise.coordinator.server import FleetFile, Say, Server, read_fleet_files
@@ -59,11 +59,13 @@ def run_up(
     port: int,
     token_file: Path | None,
     workload: bool = False,
+    accepts_loss: bool = False,
     say: Say = print,
 ) -> int:
     """Start everything and serve until interrupted; return the exit code.
 
-    With `workload` every fleet also gets the traffic that its file describes.
+    With `workload` every fleet also gets the traffic that its file describes. With `accepts_loss`
+    it starts on a store that was found to have lost entries, with those that are left.
 
     Raises:
         RolewiseError: Bad input, or something that is needed cannot be started.
@@ -81,11 +83,18 @@ def run_up(
         for file in read:
             workload_of(file.spec, seed=1)  # refuses a file that describes none
     _check_port(host, port)
-    server = Server(read, data=data, ray_address=ray_address, redis_url=redis_url, say=say)
+    server = Server(
+        read,
+        data=data,
+        ray_address=ray_address,
+        redis_url=redis_url,
+        accepts_loss=accepts_loss,
+        say=say,
+    )
     try:
         return asyncio.run(_serve(server, read, data, host, port, token_file, workload, say))
     except StoreError as error:
-        raise RolewiseError("unavailable", str(error)) from error
+        raise error_of(error) from error
     except ConnectionError as error:
         raise RolewiseError(
             "unavailable",

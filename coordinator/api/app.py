@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
@@ -18,6 +19,7 @@ from rolewise.coordinator.api.guard import BODY_LIMIT, Guard
 from rolewise.coordinator.api.openapi import answers, describe_with
 from rolewise.coordinator.api.problems import ProblemKind, add_problem_handlers, explain
 from rolewise.coordinator.fleets import Fleets
+from rolewise.coordinator.last_known import away_alerts, look
 from rolewise.coordinator.store.port import StoreError
 from rolewise.coordinator.views import View
 from rolewise.fleet.spec.schema import fleet_schema
@@ -121,10 +123,9 @@ def _add_health(app: FastAPI, fleets: Fleets, info: ServerInfo, ready: Ready | N
     async def read_readiness(response: Response) -> ReadyView:
         """Say what is in the way."""
         problems = [] if ready is None else list(await ready())
-        try:
-            await fleets.journal.fleets()
-        except StoreError as error:
-            problems.append(f"the store does not answer: {error}")
+        with suppress(StoreError):
+            await look(fleets.journal)
+        problems += away_alerts(fleets.journal)
         if problems:
             response.status_code = 503
         return ReadyView(ready=not problems, problems=tuple(problems))

@@ -13,6 +13,7 @@ from rolewise.coordinator.api.examples import FLEET, FLEETS, PLAN, ROLLOUT
 from rolewise.coordinator.api.openapi import answers
 from rolewise.coordinator.api.rollouts import answer_rollout
 from rolewise.coordinator.fleets import Fleets, release_of
+from rolewise.coordinator.last_known import read_known
 from rolewise.coordinator.plan.order import place_roles
 from rolewise.coordinator.views import (
     FleetsView,
@@ -113,10 +114,10 @@ async def read_fleet(fleets: Fleets, name: str) -> FleetView:
         RolewiseError: `unknown_fleet`.
     """
     runtime = fleets.runtime(name)
-    state = await fleets.journal.fleet(name)
+    known = await read_known(fleets.journal, name)
+    state, last = known.fleet, known.last
     assert state.registered is not None  # noqa: S101 (`fleet` refuses a fleet that is not)
     spec = await fleets.spec(name)
-    last = await fleets.journal.last_rollout(state)
     observed, windows, tasks = await asyncio.gather(
         runtime.observe(NOTHING_NEW), runtime.graph(), runtime.task_trees()
     )
@@ -130,5 +131,5 @@ async def read_fleet(fleets: Fleets, name: str) -> FleetView:
         last=None if state.is_fresh else last,
         observed=observed,
         places=place_roles(spec, windows.to_networkx(view="role"), tasks),
-        stalls=await fleets.journal.newest_alerts(name),
+        stalls=known.alerts,
     )

@@ -14,7 +14,7 @@ from rolewise.coordinator.api.examples import PROBLEMS
 from rolewise.coordinator.api.problems import MEDIA_TYPE, FieldProblem, Problem
 from rolewise.coordinator.errors import ERROR_KINDS
 
-ALWAYS = ("unauthorized", "forbidden", "bad_input", "unavailable")
+ALWAYS = ("unauthorized", "forbidden", "bad_input", "unavailable", "store_unavailable")
 """Problems that every request under /v1 may meet."""
 
 _DONE = {200: "What was asked for.", 202: "Accepted, and in the store."}

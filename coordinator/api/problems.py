@@ -16,7 +16,9 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from rolewise.agents.errors import NoReplica, Overloaded
-from rolewise.coordinator.errors import ERROR_KINDS, RolewiseError
+from rolewise.coordinator.errors import ERROR_KINDS, RolewiseError, error_of
+from rolewise.coordinator.fleets import Fleets
+from rolewise.coordinator.last_known import away_alerts
 from rolewise.coordinator.store.port import StoreError
 from rolewise.coordinator.views.base import View
 
@@ -27,6 +29,7 @@ TYPE_BASE = "/v1/problems/"
 RETRY_AFTER_S = 1
 """What clients are told to wait when the store is away or too many tasks run."""
 
+_COME_BACK = frozenset({429, 503})
 _SHOWN_LENGTH = 80
 _CODE_BY_STATUS = {400: "bad_input", 404: "not_found", 405: "method_not_allowed"}
 
@@ -103,7 +106,7 @@ def build_problem(
 def answer_problem(problem: Problem, headers: Mapping[str, str] | None = None) -> Response:
     """Return a problem as an answer, with the headers that its kind asks for."""
     more = dict(headers or {})
-    if problem.code in {"unavailable", "too_many_tasks"}:
+    if problem.status in _COME_BACK:
         more["Retry-After"] = str(RETRY_AFTER_S)
     if problem.code == "unauthorized":
         more["WWW-Authenticate"] = "Bearer"
@@ -153,10 +156,12 @@ async def _on_rolewise_error(_request: Request, error: Exception) -> Response:
     return answer_problem(problem_of(error))
 
 
-async def _on_store_error(_request: Request, error: Exception) -> Response:
-    log.warning("the store: %s", error)
-    hint = "look where things stand, then repeat it with the same Idempotency-Key"
-    return answer_problem(build_problem("unavailable", f"the store: {error}", hint=hint))
+async def _on_store_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, StoreError)  # noqa: S101 (registered for this type)
+    problem = problem_of(error_of(error))
+    fleets: Fleets = request.app.state.fleets
+    since = away_alerts(fleets.journal)
+    return answer_problem(problem.model_copy(update={"detail": since[0]} if since else {}))
 
 
 async def _on_overloaded(_request: Request, error: Exception) -> Response:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from contextlib import suppress
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Response
@@ -12,9 +14,12 @@ from rolewise.coordinator.api.examples import ROLLOUT, ROLLOUTS, VERDICT
 from rolewise.coordinator.api.openapi import answers
 from rolewise.coordinator.errors import RolewiseError
 from rolewise.coordinator.fleets import Fleets
+from rolewise.coordinator.last_known import read_known_rollout
 from rolewise.coordinator.rollout import requests
+from rolewise.coordinator.rollout.events import VerdictGiven
 from rolewise.coordinator.rollout.requests import Request
 from rolewise.coordinator.rollout.state import Phase, Rollout
+from rolewise.coordinator.store.port import StoreUnavailable
 from rolewise.coordinator.views import (
     RolloutsView,
     RolloutView,
@@ -64,12 +69,16 @@ async def list_rollouts(
 ) -> RolloutsView:
     """Return rollouts, newest first."""
     journal = fleets.journal
-    found: list[Rollout] = []
+    chosen: list[Rollout] = []
     for name in [fleet] if fleet else await journal.fleets():
         state = await journal.fleet(name)
         await journal.last_rollout(state)  # Writes its first events if their author died.
-        found += [await journal.rollout(created.rollout) for created in state.rollouts]
-    chosen = [one for one in found if phase is None or one.phase is phase]
+        before = len(chosen)
+        for created in reversed(state.rollouts):  # those beyond the limit are not even read
+            if len(chosen) - before == limit:
+                break
+            rollout = await journal.rollout(created.rollout)
+            chosen += [rollout] if phase is None or rollout.phase is phase else []
     chosen.sort(key=_age, reverse=True)
     return RolloutsView(rollouts=tuple([await _view(fleets, one) for one in chosen[:limit]]))
 
@@ -84,9 +93,9 @@ async def read_rollout(
     fleets: Served, _by: Viewer, rollout: RolloutPath, response: Response
 ) -> RolloutView:
     """Return where a rollout stands."""
-    state = await fleets.journal.rollout(rollout)
+    state, alerts = await read_known_rollout(fleets.journal, rollout)
     response.headers["ETag"] = _etag(state)
-    return await _view(fleets, state)
+    return await _view(fleets, state, alerts)
 
 
 @router.get(
@@ -251,9 +260,13 @@ async def _ask(
     return await answer_rollout(fleets, state, response)
 
 
-async def _view(fleets: Fleets, state: Rollout) -> RolloutView:
-    newest = None if state.phase.is_final else await fleets.journal.newest_verdict(state.id)
-    return view_rollout(state, newest)
+async def _view(fleets: Fleets, state: Rollout, alerts: Sequence[str] = ()) -> RolloutView:
+    newest: VerdictGiven | None = None
+    if not state.phase.is_final:
+        # A verb that was accepted is not answered with an error for the sake of a figure.
+        with suppress(StoreUnavailable):
+            newest = await fleets.journal.newest_verdict(state.id)
+    return view_rollout(state, newest, alerts=alerts)
 
 
 def _etag(state: Rollout) -> str:

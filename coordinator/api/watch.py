@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Annotated, Literal
 
@@ -19,6 +20,11 @@ from rolewise.coordinator.views import EventsView, view_event
 router = APIRouter(prefix="/v1/rollouts", tags=["rollouts"])
 
 KEEP_ALIVE_S = 15.0
+AWAY_S = 1.0
+"""Time between two looks at a store that is away."""
+EVENTS_AT_ONCE = 100
+"""Events that a stream holds in memory for its reader, at most."""
+
 _STREAM = "text/event-stream"
 _ID_DIGITS = 18
 
@@ -86,10 +92,10 @@ async def follow(
         keep_alive_s: Silence after which a comment is sent.
     """
     yield "retry: 1000\n: the log follows\n\n"
-    try:
-        while True:
+    while True:
+        try:
             # Events first: what comes between the two reads is then seen to be missing.
-            events = await journal.events(rollout, after=after)
+            events = await journal.events(rollout, after=after, limit=EVENTS_AT_ONCE)
             state = await journal.rollout(rollout)
             for number, event in events:
                 yield f"id: {number}\ndata: {view_event(number, event, state).to_json()}\n\n"
@@ -100,9 +106,9 @@ async def follow(
                 return
             if not await journal.wait(rollout, after=after, timeout_s=keep_alive_s):
                 yield ": nothing new\n\n"
-    except StoreUnavailable:
-        # The reader comes back with the number of its last event.
-        yield ": the store is away\n\n"
+        except StoreUnavailable:
+            yield ": the store is away\n\n"
+            await asyncio.sleep(AWAY_S)
 
 
 def _number(last_event_id: str) -> int:

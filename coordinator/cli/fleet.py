@@ -46,6 +46,13 @@ def up(
         bool,
         typer.Option("--workload", help="Also give each fleet the traffic its file describes."),
     ] = False,
+    accepts_loss: Annotated[
+        bool,
+        typer.Option(
+            "--accept-lost-entries",
+            help="Go on with what is left in a store that has lost entries (docs: operations).",
+        ),
+    ] = False,
 ) -> int:
     """Start fleets with their coordinator and API; Ctrl-C ends them."""
     from rolewise.coordinator.cli import render
@@ -60,6 +67,7 @@ def up(
         port=port,
         token_file=token_file,
         workload=workload,
+        accepts_loss=accepts_loss,
         say=render.say,
     )
 

@@ -119,11 +119,14 @@ def _misused(error: Any) -> RolewiseError:
 
 def _told(error: Exception) -> RolewiseError:
     """Return any error as one that can be told."""
-    from rolewise.coordinator.errors import RolewiseError
+    from rolewise.coordinator.errors import RolewiseError, error_of
+    from rolewise.coordinator.store.port import StoreError
     from rolewise.fleet.spec import SpecError
 
     if isinstance(error, RolewiseError):
         return error
+    if isinstance(error, StoreError):
+        return error_of(error)
     if isinstance(error, SpecError):
         lines = [str(problem) for problem in error.problems]
         what = lines[0] if len(lines) == 1 else f"{error.problems[0].file}: {len(lines)} problems"

@@ -86,6 +86,7 @@ def rollout_lines(rollout: RolloutView, now: datetime) -> Iterator[str]:
     yield f"{rollout.fleet}  {rollout.id}  {to}   {phase}{since and f' {words}'}"
     if rollout.reason:
         yield f"  {rollout.reason}"
+    yield from (f"  ! {alert}" for alert in rollout.alerts)
     if rollout.phase not in FINAL_PHASES and rollout.moment:
         yield from _moment_lines(rollout, now)
     wide = max(len(stage.role) for stage in rollout.stages)

@@ -2,9 +2,11 @@
 
 The directory belongs to the store alone (mode 0700) and holds
 
-    owner.lock         locked (flock) by the process that owns the server; holds its pid
+    owner.lock         locked (flock) by the process that owns the server; holds its pid and
+                       since when
     server.lock        locked by the server itself, as long as it lives
-    server.json        where its socket is, and whether it dies with its parent
+    server.json        where its socket is, and whether it dies with its parent; a new start
+                       keeps the address, because coordinators that live on know no other
     server.pid, .log   written by the server
     appendonlydir/     the data: synced to disk before a write is confirmed
 
@@ -17,8 +19,10 @@ import contextlib
 import fcntl
 import json
 import os
+import stat
 import tempfile
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from rolewise.coordinator.store.port import StoreError
@@ -47,6 +51,7 @@ class ServerDescription:
 
     socket: str
     dies_with_parent: bool
+    directory: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,11 +74,18 @@ class DataDirectory:
         except OSError as error:
             raise DataDirectoryUnusable(f"data directory {self.path}: {error.strerror}") from error
         if lock is None:
-            pid = (self.path / "owner.lock").read_text().strip() or "unknown"
-            raise DataDirectoryInUse(f"data directory {self.path} is in use by process {pid}")
+            raise DataDirectoryInUse(f"data directory {self.path} is in use by {self._owner()}")
         os.ftruncate(lock, 0)
-        os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
+        since = datetime.now(UTC).isoformat(timespec="seconds")
+        os.pwrite(lock, f"{os.getpid()}\n{since}\n".encode(), 0)
         return lock
+
+    def _owner(self) -> str:
+        """Say which process owns the directory, and since when."""
+        pid, _, since = (self.path / "owner.lock").read_text().strip().partition("\n")
+        if not pid:  # it has the lock and is about to write this
+            return "a process that has only just begun"
+        return f"process {pid}, since {since}" if since else f"process {pid}"
 
     def lock_server(self) -> int | None:
         """Return the server's lock, to be handed to a new one; None while a server lives."""
@@ -90,12 +102,14 @@ class DataDirectory:
         """Choose the socket of a server that is about to start, and write it down.
 
         The path has to fit into a socket address; where the directory's own is too long, the
-        socket goes to a private temporary directory.
+        socket goes to a private temporary directory, the last one's if it is there still.
         """
         socket = self.path / "server.sock"
         if len(os.fsencode(socket)) > _SOCKET_PATH_LIMIT:
-            socket = Path(tempfile.mkdtemp(prefix="rolewise-")) / "server.sock"
-        description = ServerDescription(socket=str(socket), dies_with_parent=dies_with_parent)
+            socket = self._last_socket() or Path(tempfile.mkdtemp(prefix="rolewise-")) / socket.name
+        description = ServerDescription(
+            socket=str(socket), dies_with_parent=dies_with_parent, directory=str(self.path)
+        )
         draft = self.path / "server.json.new"
         draft.write_text(json.dumps(asdict(description)))
         draft.replace(self.path / "server.json")
@@ -115,17 +129,37 @@ class DataDirectory:
         except (FileNotFoundError, ValueError):
             return None
 
+    def _last_socket(self) -> Path | None:
+        """Return where the last server's socket was, if a new one may have the same place."""
+        last = self.description()
+        # The description of a copied directory still tells of the one it was copied from.
+        if last is None or last.directory != str(self.path):
+            return None
+        folder = Path(last.socket).parent
+        try:
+            found = folder.lstat()
+        except FileNotFoundError:
+            return None
+        is_private = stat.S_ISDIR(found.st_mode) and not stat.S_IMODE(found.st_mode) & 0o077
+        return Path(last.socket) if is_private and found.st_uid == os.geteuid() else None
+
+    def clear_server(self) -> None:
+        """Remove what a dead server left behind besides its data and its address."""
+        description = self.description()
+        if description is not None:
+            Path(description.socket).unlink(missing_ok=True)
+        (self.path / "server.pid").unlink(missing_ok=True)
+
     def forget_server(self) -> None:
-        """Remove what a dead server left behind besides its data."""
+        """Remove its address, too."""
+        self.clear_server()
         description = self.description()
         if description is None:
             return
-        socket = Path(description.socket)
-        socket.unlink(missing_ok=True)
-        if socket.parent != self.path:
+        folder = Path(description.socket).parent
+        if folder != self.path:
             with contextlib.suppress(OSError):  # gone already, or not empty and so not ours
-                socket.parent.rmdir()
-        (self.path / "server.pid").unlink(missing_ok=True)
+                folder.rmdir()
         (self.path / "server.json").unlink()
 
     def read_log_tail(self) -> str:

@@ -70,6 +70,7 @@ class EmbeddedServer:
         self._stop_timeout_s = stop_timeout_s
         self._owner_lock: int | None = None
         self._waiter: threading.Thread | None = None
+        self._ending: Future[int] = Future()
 
     @property
     def url(self) -> str:
@@ -112,6 +113,23 @@ class EmbeddedServer:
             _end_server(self._directory, self._stop_timeout_s)
         finally:
             self._disown()
+
+    def wait_for_end(self, timeout_s: float) -> str | None:
+        """Return how the server ended, in words, as soon as it has; None while it lives."""
+        if self._waiter is None:  # adopted: another process's child
+            end_s = time.monotonic() + timeout_s
+            while self._directory.is_server_alive():
+                if time.monotonic() >= end_s:
+                    return None
+                time.sleep(_POLL_S)
+            return "it is gone"
+        self._waiter.join(timeout_s)
+        if self._waiter.is_alive() or not self._ending.done():
+            return None
+        code = self._ending.result()
+        if code < 0:
+            return f"it was ended by {signal.Signals(-code).name}"
+        return f"it ended with code {code}: {self._directory.read_log_tail()}"
 
     def __enter__(self) -> Self:
         """Start."""
@@ -160,7 +178,7 @@ class EmbeddedServer:
         """Start the server, which inherits the lock, and return the socket it will answer on."""
         directory = self._directory
         binary = _find_binary()
-        directory.forget_server()
+        directory.clear_server()
         # Described first: a starter that dies between here and there leaves nothing unknown.
         description = directory.describe(
             dies_with_parent=not self._detached and sys.platform == "linux"
@@ -170,11 +188,12 @@ class EmbeddedServer:
             shim = [sys.executable, "-I", "-S", die_with_parent.__file__, str(os.getpid())]
             command = [*shim, *command]
         spawned: Future[None] = Future()
+        self._ending = Future()
         # The kernel's "parent" is the thread that forks, so a thread of its own stays to wait for
         # the server: the caller's may be one of a pool and end before the process does.
         self._waiter = threading.Thread(
             target=_run_server,
-            args=(command, directory.path, server_lock, spawned),
+            args=(command, directory.path, server_lock, spawned, self._ending),
             name="store-server",
             daemon=True,
         )
@@ -195,7 +214,11 @@ def stop_server(data_dir: Path) -> None:
 
 
 def _run_server(
-    command: list[str], directory: Path, server_lock: int, spawned: Future[None]
+    command: list[str],
+    directory: Path,
+    server_lock: int,
+    spawned: Future[None],
+    ending: Future[int],
 ) -> None:
     try:
         with (directory / "server.log").open("ab") as log:
@@ -213,7 +236,7 @@ def _run_server(
         spawned.set_exception(ServerStartFailed(f"{command[0]}: {error}"))
         return
     spawned.set_result(None)
-    process.wait()
+    ending.set_result(process.wait())
 
 
 def _settings(directory: Path, socket: str) -> list[str]:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from rolewise.coordinator.store.port import Conflict, Lease, LeaseLost
 from rolewise.fleet.clock import Clock
@@ -28,7 +29,7 @@ class MemoryStore:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._streams: defaultdict[str, list[bytes]] = defaultdict(list)
+        self._streams: defaultdict[str, dict[int, bytes]] = defaultdict(dict)
         self._values: dict[str, bytes] = {}
         self._grants: dict[str, _Grant] = {}
         self._fencings: defaultdict[str, int] = defaultdict(int)
@@ -41,24 +42,33 @@ class MemoryStore:
         if lease is not None and lease.fencing != self._fencings[lease.name]:
             raise LeaseLost(lease, self._fencings[lease.name])
         log = self._streams[stream]
-        if len(log) != after:
-            raise Conflict(stream, after, len(log))
-        log.extend(entries)
+        last = self._last(stream)
+        if last != after:
+            raise Conflict(stream, after, last)
+        log.update(enumerate(entries, start=last + 1))
         self._appended.set()
         self._appended = asyncio.Event()
-        return len(log)
+        return self._last(stream)
 
     async def read(
         self, stream: str, *, after: int = 0, limit: int = 1000
     ) -> list[tuple[int, bytes]]:
         """See `Store.read`."""
-        entries = self._streams[stream][after : after + limit]
-        return list(enumerate(entries, start=after + 1))
+        log, last = self._streams[stream], self._last(stream)
+        numbers = (number for number in range(after + 1, last + 1) if number in log)
+        return [(number, log[number]) for number in islice(numbers, limit)]
+
+    async def forget(self, stream: str, numbers: Collection[int]) -> None:
+        """See `Store.forget`."""
+        log, last = self._streams[stream], self._last(stream)
+        for number in numbers:
+            if number != last:
+                log.pop(number, None)
 
     async def wait(self, stream: str, *, after: int, timeout_s: float) -> bool:
         """See `Store.wait`; the timeout is in the clock's seconds."""
-        if len(self._streams[stream]) > after or timeout_s <= 0:
-            return len(self._streams[stream]) > after
+        if self._last(stream) > after or timeout_s <= 0:
+            return self._last(stream) > after
         arrival = asyncio.ensure_future(self._arrival(stream, after))
         timer = asyncio.ensure_future(self._clock.sleep(timeout_s))
         try:
@@ -66,10 +76,13 @@ class MemoryStore:
         finally:
             arrival.cancel()
             timer.cancel()
-        return len(self._streams[stream]) > after
+        return self._last(stream) > after
+
+    def _last(self, stream: str) -> int:
+        return next(reversed(self._streams[stream]), 0)
 
     async def _arrival(self, stream: str, after: int) -> None:
-        while len(self._streams[stream]) <= after:
+        while self._last(stream) <= after:
             await self._appended.wait()
 
     async def put(self, key: str, value: bytes, *, only_if_absent: bool = False) -> bool:
@@ -82,6 +95,10 @@ class MemoryStore:
     async def get(self, key: str) -> bytes | None:
         """See `Store.get`."""
         return self._values.get(key)
+
+    async def remove(self, key: str) -> None:
+        """See `Store.remove`."""
+        self._values.pop(key, None)
 
     async def keys(self, prefix: str) -> list[str]:
         """See `Store.keys`."""

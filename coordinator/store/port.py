@@ -11,15 +11,24 @@ A lease that has run out but was not granted anew still counts as the latest: wh
 the writer that has been replaced. An expired lease is always granted with a new number, also to
 its last holder. A holder's name stands for one incarnation of a controller, not for its place.
 
+The store's history may not change behind a writer's back. A writer that has read or written entry
+N and later finds another entry there, or none, meets `StoreForked`: a replica that lacked the
+newest entries has taken over. Nothing is appended to such a log until a person has decided.
+
     StoreError               code, definite
     |- Conflict              another writer was first; nothing happened
     |- LeaseLost             this writer has been replaced; nothing happened
-    `- StoreUnavailable      no answer, or a refusal of the server; not known whether it happened
+    `- StoreUnavailable      no answer; not known whether it happened
+       |- StoreFull          no memory or disk left; nothing happened
+       |- StoreReadOnly      a replica, or one without its replicas; nothing happened
+       |- StoreLoginRefused  password missing or wrong, or too few rights; nothing happened
+       |- StoreNotTrusted    no TLS connection comes about; nothing happened
+       `- StoreForked        entries that were there are gone; nothing happened
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
@@ -65,6 +74,41 @@ class StoreUnavailable(StoreError):
     code = "store_unavailable"
 
 
+class StoreFull(StoreUnavailable):
+    """The server has no memory, or no disk, for more; it refuses what would write."""
+
+    code = "store_full"
+    definite = True
+
+
+class StoreReadOnly(StoreUnavailable):
+    """The server takes no writes now: it is a replica, or has too few replicas of its own."""
+
+    code = "store_read_only"
+    definite = True
+
+
+class StoreLoginRefused(StoreUnavailable):
+    """The server does not know this user or password, or does not let them do this."""
+
+    code = "store_login_refused"
+    definite = True
+
+
+class StoreNotTrusted(StoreUnavailable):
+    """No TLS connection comes about: one side has none, or a certificate is not trusted."""
+
+    code = "store_not_trusted"
+    definite = True
+
+
+class StoreForked(StoreUnavailable):
+    """The log is not the one that was read before: its newest entries are gone. See the module."""
+
+    code = "store_forked"
+    definite = True
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lease:
     """Leadership of a fleet until `ttl_s` after the last renewal, under this fencing number."""
@@ -94,15 +138,26 @@ class Store(Protocol):
 
         Raises:
             LeaseLost: `lease` was given and a newer one was granted. Checked first.
+            StoreForked: The stream lacks entries that this writer has seen.
             Conflict: The stream's last number is not `after`.
-            StoreUnavailable: Not known whether it was written: read on, then decide again.
+            StoreUnavailable: Not known whether it was written: read on, then decide again. (Its
+                definite kinds: nothing was written.)
         """
         ...
 
     async def read(
         self, stream: str, *, after: int = 0, limit: int = 1000
     ) -> list[tuple[int, bytes]]:
-        """Return up to `limit` entries behind number `after`, with their numbers."""
+        """Return up to `limit` entries behind number `after`, with their numbers.
+
+        Raises:
+            StoreForked: The stream lacks entries that this reader has seen.
+            StoreUnavailable: It cannot be read now.
+        """
+        ...
+
+    async def forget(self, stream: str, numbers: Collection[int]) -> None:
+        """Drop these entries of a stream; the others keep their numbers, and the last one stays."""
         ...
 
     async def wait(self, stream: str, *, after: int, timeout_s: float) -> bool:
@@ -115,6 +170,10 @@ class Store(Protocol):
 
     async def get(self, key: str) -> bytes | None:
         """Return a value, or None."""
+        ...
+
+    async def remove(self, key: str) -> None:
+        """Drop a value; nothing happens when there is none."""
         ...
 
     async def keys(self, prefix: str) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Literal
 
@@ -123,6 +124,8 @@ class RolloutView(View):
     table: int
     """Number of that table."""
     warnings: tuple[str, ...]
+    alerts: tuple[str, ...]
+    """What needs a person's eye beside the rollout itself: that the store is away."""
 
 
 class EventView(View):
@@ -156,12 +159,15 @@ class EventsView(View):
     events: tuple[EventView, ...]
 
 
-def view_rollout(state: Rollout, newest: VerdictGiven | None = None) -> RolloutView:
+def view_rollout(
+    state: Rollout, newest: VerdictGiven | None = None, *, alerts: Sequence[str] = ()
+) -> RolloutView:
     """Return where a rollout stands.
 
     Args:
         state: The fold of its log.
         newest: The judge's newest word, which the log has only when it was news.
+        alerts: What needs a person's eye beside it.
     """
     pause, rollback, plan = state.pause, state.rollback, state.plan
     verdict = current_verdict(state, newest)
@@ -205,6 +211,7 @@ def view_rollout(state: Rollout, newest: VerdictGiven | None = None) -> RolloutV
         release=dict(state.release),
         table=state.table.number,
         warnings=plan.warnings,
+        alerts=tuple(alerts),
     )
 
 

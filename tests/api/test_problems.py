@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
-from typing import Any, NoReturn
 
 import httpx
 import pytest
@@ -14,11 +12,10 @@ from rolewise.coordinator.api.access import Identity, Role, Token
 from rolewise.coordinator.errors import ERROR_KINDS
 from rolewise.coordinator.fleets import Fleets
 from rolewise.coordinator.journal import Journal
-from rolewise.coordinator.store.memory import MemoryStore
-from rolewise.coordinator.store.port import StoreUnavailable
 from rolewise.fleet.local.clock import LoopClock
 from rolewise.fleet.local.runtime import LocalRuntime
-from tests.api.world import World, check_problem
+from tests.api.world import World, build_world, check_problem
+from tests.support.away_store import AwayStore
 
 START = {"to": "v2"}
 
@@ -169,37 +166,16 @@ async def test_with_tokens_any_host_name_will_do(world: World):
         assert (await client.get("/v1/fleets", headers=headers)).status_code == 200
 
 
-class AwayStore(MemoryStore):
-    """A store that does not answer once it is told to go."""
-
-    is_away = False
-
-    def __getattribute__(self, name: str) -> Any:
-        if name in {"append", "read", "keys", "get", "put"} and self.is_away:
-
-            async def refuse(*_: object, **__: object) -> NoReturn:
-                raise StoreUnavailable("no answer")
-
-            return refuse
-        return super().__getattribute__(name)
-
-
-@pytest.fixture
-def make_store() -> Callable[[], AwayStore]:
-    return lambda: AwayStore(LoopClock())
-
-
-async def test_a_store_that_is_away_is_503_and_readiness_says_so(make_store):
-    from tests.api.world import build_world  # noqa: PLC0415
-
-    store = make_store()
+async def test_a_store_that_is_away_is_503_and_readiness_says_so():
+    store = AwayStore(LoopClock())
     world = await build_world(store)
     async with world.at() as client:
         assert (await client.get("/readyz")).json() == {"ready": True, "problems": []}
         store.is_away = True
         answer = await client.post("/v1/fleets/pair/rollouts", json=START)
-        problem = check_problem(answer, 503, "unavailable")
+        problem = check_problem(answer, 503, "store_unavailable")
         assert problem["definite"] is False
+        assert "the store is away since 20" in problem["detail"]
         assert answer.headers["retry-after"]
         ready = await client.get("/readyz")
         assert ready.status_code == 503

@@ -189,6 +189,34 @@ async def test_a_wait_cancelled_at_any_moment_leaves_the_store_usable(
     assert await store.append("log", [b"a"], after=0) == 1
 
 
+async def test_forgotten_entries_are_gone_and_the_others_keep_their_numbers(store: Store) -> None:
+    await store.append("log", [b"a", b"b", b"c", b"d"], after=0)
+    await store.forget("log", [1, 3, 4, 9])
+    assert await store.read("log") == [(2, b"b"), (4, b"d")], "the last one always stays"
+    assert await store.read("log", after=2) == [(4, b"d")]
+    assert await store.read("log", limit=1) == [(2, b"b")]
+    assert await store.append("log", [b"e"], after=4) == 5
+    await store.forget("log", [])
+    await store.forget("no log", [1])
+    assert await store.read("no log") == []
+
+
+async def test_a_reader_whose_last_entry_was_forgotten_reads_on(store: Store) -> None:
+    await store.append("log", [b"a", b"b"], after=0)
+    assert len(await store.read("log", limit=1)) == 1
+    await store.forget("log", [1])
+    assert await store.append("log", [b"c"], after=2) == 3
+    assert await store.read("log", after=1) == [(2, b"b"), (3, b"c")]
+
+
+async def test_a_removed_value_is_gone(store: Store) -> None:
+    await store.put("key", b"1")
+    await store.remove("key")
+    await store.remove("key")
+    assert await store.get("key") is None
+    assert await store.keys("") == []
+
+
 async def test_values_are_set_replaced_and_kept_if_asked(store: Store) -> None:
     assert await store.get("key") is None
     assert await store.put("key", b"1", only_if_absent=True)

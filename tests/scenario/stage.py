@@ -107,14 +107,15 @@ def given(
     seed: int = 7,
     traffic: bool = True,
     runtime: Callable[..., LocalRuntime] = LocalRuntime,
+    store: Callable[[LoopClock], MemoryStore] = MemoryStore,
 ) -> None:
     """Play a story on a fresh fleet made from a fleet's file."""
-    make = runtime
+    make, make_store = runtime, store
 
     async def main() -> None:
         spec = parse_fleet(text)
         clock = LoopClock()
-        store = MemoryStore(clock)
+        store = make_store(clock)
         journal = Journal(store, lambda: EPOCH + timedelta(seconds=clock.now()))
         runtime = make(entry=tuple(spec.entry), seed=seed)
         fleets = Fleets(
