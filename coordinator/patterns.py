@@ -41,16 +41,26 @@ def pattern_facts(
     return tuple(facts)
 
 
-def flood_facts(floods: Iterable[Flood]) -> tuple[HardFact, ...]:
-    """Return what follows from floods: a pause for each edge."""
+def flood_facts(
+    floods: Iterable[Flood], *, reaction: Reaction = "rollback"
+) -> tuple[HardFact, ...]:
+    """Return what follows from floods: one fact for each edge and arm.
+
+    Args:
+        floods: Those that go on now.
+        reaction: What follows from one that is the canary's own. Others have nothing to do with
+            the release, or may have nothing: they pause at most, so that somebody looks.
+    """
     return tuple(
         HardFact(
             kind="flood",
             sentence=flood.sentence,
-            reaction="pause",
+            details=flood.details,
+            reaction="rollback" if flood.is_own and reaction == "rollback" else "pause",
             key=f"{flood.finding.what} {flood.arm.name.lower()}",
         )
         for flood in floods
+        if flood.is_common and reaction != "hold"
     )
 
 

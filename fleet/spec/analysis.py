@@ -178,6 +178,14 @@ class PatternsSpec(Model):
             "Other counts, choices, sizes or edges, without being worse: a new version may mean it."
         ),
     )
+    flood: Reaction = Field(
+        default="rollback",
+        description=(
+            "For three seconds canary tasks send five times what is usual on an edge, and "
+            "baseline tasks do not. A flood that is not the canary's own pauses at most; `hold`: "
+            "nothing but an alert."
+        ),
+    )
 
 
 class AnalysisTemplateSpec(Model):
