@@ -201,7 +201,7 @@ class FloodGuard:
         floods = tuple(
             self._flood(where, run, beat)
             for where, run in sorted(self._running.items(), key=lambda item: item[0])
-            if run.at == beat.at and run.ticks >= TICKS_RUNNING
+            if run.at == beat.at and run.ticks >= TICKS_RUNNING and run.flooding[where.arm]
         )
         self._learn(beat)
         return floods
