@@ -186,6 +186,13 @@ class PatternsSpec(Model):
             "nothing but an alert."
         ),
     )
+    interference: Literal["pause", "hold"] = Field(
+        default="pause",
+        description=(
+            "Baseline tasks fare worse than tasks did before the trial, and canary tasks ask more "
+            "of the roles that both arms share: a comparison misses what the new version does."
+        ),
+    )
 
 
 class AnalysisTemplateSpec(Model):
