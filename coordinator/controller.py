@@ -14,6 +14,7 @@ from contextlib import suppress
 
 from rolewise.agents.agent import AgentImportError
 from rolewise.coordinator.errors import RolewiseError
+from rolewise.coordinator.flood_watch import FloodWatch
 from rolewise.coordinator.guards import find_facts
 from rolewise.coordinator.journal import Journal
 from rolewise.coordinator.judge.judge import Judge
@@ -92,6 +93,7 @@ class Controller:
         self._judging = Judging(store, runtime, aside=aside)
         self._lookout = WaitsLookout(fleet, runtime)
         self._patterns = PatternWatch(runtime, aside=aside)
+        self._floods = FloodWatch(fleet, runtime)
         self._published_at = float("-inf")
         self._alerts: tuple[str, ...] = ()
         self._alerted_at = float("-inf")
@@ -170,8 +172,7 @@ class Controller:
 
     async def _tick(self, state: Rollout) -> Rollout:
         if await self._judging.meet(state):
-            self._lookout.forget()
-            self._patterns.forget()
+            self._forget_trial()
         verdict: Verdict | None = None
         facts: tuple[HardFact, ...] = ()
         trial, stage, judge = state.trial, state.current_stage, self._judging.judge
@@ -180,6 +181,7 @@ class Controller:
             verdict = await self._rule(judge, state, observation.now_s)
             await self._lookout.look(observation.now_s, canary=(trial.role, trial.version))
             await self._patterns.look(trial, stage.analysis, observation.tasks)
+            await self._floods.look(observation.now_s, stage.analysis)
             await self._publish_alerts(observation.now_s)
             facts = find_facts(
                 trial,
@@ -189,13 +191,13 @@ class Controller:
                 tasks_canary=judge.counts[1],
                 tasks_baseline=judge.counts[0],
             )
-            facts += self._patterns.facts
+            facts += self._floods.facts + self._patterns.facts
         request = Tick(at=self._journal.now, verdict=verdict, facts=facts)
         return await self._journal.request(state.id, request, lease=self._lease)
 
     async def _publish_alerts(self, now_s: float) -> None:
         """Let status pages show what people should look at: when it is news, and while it holds."""
-        alerts = (*self._lookout.alerts, *self._patterns.alerts)
+        alerts = (*self._lookout.alerts, *self._floods.alerts, *self._patterns.alerts)
         if alerts != self._alerts or now_s - self._alerted_at >= PUBLISH_S:
             await self._journal.publish_alerts(self._fleet, alerts)
             self._alerts, self._alerted_at = alerts, now_s
@@ -287,4 +289,10 @@ class Controller:
         """Let go of everything that belongs to a rollout."""
         await self._stop_carrying()
         await self._judging.forget()
+        self._forget_trial()
+
+    def _forget_trial(self) -> None:
+        """Let what watches a trial begin anew."""
         self._lookout.forget()
+        self._patterns.forget()
+        self._floods.forget()

@@ -5,6 +5,9 @@ canary's as at the last look: 25, 50, 100. A look may give a false alarm with a 
 that sums to 1 % over all looks of a stage. A controller that comes after a crash begins to count
 anew, so each costs at most that chance once more.
 
+Each look also asks whether the comparison can be believed: whether baseline tasks fare worse than
+tasks did before the trial because canary tasks crowd what both share.
+
 A look may take seconds, so it runs beside the controller, which must not miss its lease; what it
 found counts from the pass after its end.
 """
@@ -14,36 +17,57 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
+from math import inf
 
 import numpy as np
 
 from rolewise.coordinator.judge.analysis import Analysis
 from rolewise.coordinator.judge.verdict import HardFact
-from rolewise.coordinator.patterns import pattern_facts
+from rolewise.coordinator.patterns import interference_facts, pattern_facts
 from rolewise.coordinator.rollout.state import Trial
 from rolewise.fleet.runtime import Runtime
 from rolewise.fleet.scoring import Aside, InThreads
 from rolewise.fleet.task import Outcome, TaskRecord, task_key
 from rolewise.graphs.expectations import Expectations
 from rolewise.graphs.interactions import Arm
-from rolewise.graphs.patterns import PatternReport, look, look_due
-from rolewise.graphs.task_rows import TaskRows, select
+from rolewise.graphs.patterns import (
+    Interference,
+    PatternReport,
+    alpha_at,
+    find_interference,
+    look,
+    look_due,
+)
+from rolewise.graphs.task_rows import Marks, TaskRows, select
 
 log = logging.getLogger(__name__)
 
 TASKS_KEPT = 50_000
+BEFORE_KEPT = 1000
+"""Tasks from before the trial, the latest: what was usual an hour ago need not be so now."""
 _FULL_WEIGHT = 100.0
 
 
 @dataclass(frozen=True, slots=True)
 class _Ended:
-    """One task of the trial: its arm, what it may be compared with, and whether it loops."""
+    """One task: its arm, what it may be compared with, and whether it loops.
+
+    One from before the trial has no arm and no stratum.
+    """
 
     canary: bool
     stratum: tuple[float, int]
     flagged: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Looked:
+    """What one look has found."""
+
+    report: PatternReport
+    interference: tuple[Interference, ...]
 
 
 class PatternWatch:
@@ -55,7 +79,8 @@ class PatternWatch:
 
     Attributes:
         report: What the last look said; None before the first.
-        facts: What follows from it.
+        interference: Where it found that the baseline suffers too.
+        facts: What follows from both.
     """
 
     def __init__(self, runtime: Runtime, *, aside: Aside | None = None) -> None:
@@ -64,8 +89,11 @@ class PatternWatch:
         self._ended: dict[int, _Ended] = {}
         self._canary = 0
         self._looks = 0
-        self._looking: asyncio.Task[PatternReport] | None = None
+        self._before: dict[int, None] = {}
+        self._first = inf
+        self._looking: asyncio.Task[_Looked] | None = None
         self.report: PatternReport | None = None
+        self.interference: tuple[Interference, ...] = ()
         self.facts: tuple[HardFact, ...] = ()
 
     @property
@@ -73,14 +101,18 @@ class PatternWatch:
         """What is different, one sentence each, for status pages."""
         if self.report is None:
             return ()
-        return tuple(f"pattern: {one.sentence}" for one in self.report.findings if one.is_alarm)
+        return (
+            *(f"interference: {one.sentence}" for one in self.interference),
+            *(f"pattern: {one.sentence}" for one in self.report.findings if one.is_alarm),
+        )
 
     def forget(self) -> None:
         """Begin anew: another trial, or none."""
         if self._looking is not None:
             self._looking.cancel()
         self._ended, self._canary, self._looks, self._looking = {}, 0, 0, None
-        self.report, self.facts = None, ()
+        self._before, self._first = {}, inf
+        self.report, self.interference, self.facts = None, (), ()
 
     async def look(self, trial: Trial, analysis: Analysis, tasks: Sequence[TaskRecord]) -> None:
         """Take in tasks that have ended, and compare the arms if it is time to.
@@ -90,7 +122,8 @@ class PatternWatch:
             analysis: What is expected of edges, and what follows from differences.
             tasks: Accounts as they were read now; those that come again count once.
         """
-        if analysis.on_pattern_harm == analysis.on_pattern_different == "hold":
+        reactions = analysis.on_pattern_harm, analysis.on_pattern_different
+        if {*reactions, analysis.on_interference} == {"hold"}:
             return
         self._take(trial, tasks)
         due = look_due(self._canary)
@@ -105,23 +138,27 @@ class PatternWatch:
         if error := looked.exception():
             log.warning("patterns of %s cannot be compared now: %s", trial.version, error)
             return
-        self.report = looked.result()
+        result = looked.result()
+        self.report, self.interference = result.report, result.interference
         self.facts = pattern_facts(
             self.report,
             harm=analysis.on_pattern_harm,
             different=analysis.on_pattern_different,
-        )
+        ) + interference_facts(self.interference, reaction=analysis.on_interference)
 
-    async def _compare(self, trial: Trial, analysis: Analysis, number: int) -> PatternReport:
+    async def _compare(self, trial: Trial, analysis: Analysis, number: int) -> _Looked:
         rows = await self._runtime.task_rows()
-        ended = dict(self._ended)
-        known = np.fromiter((key in ended for key in rows.task.tolist()), np.bool_, len(rows))
+        ended, before = dict(self._ended), dict(self._before)
         seed = int.from_bytes(hashlib.blake2b(trial.salt.encode(), digest_size=8).digest())
-        chosen = select(rows, known)
-        report: PatternReport = await self._aside(
-            lambda: _compare(chosen, ended, analysis, number, seed)
-        )
-        return report
+
+        def compare() -> _Looked:
+            return _Looked(
+                _compare(select(rows, _among(rows, ended)), ended, analysis, number, seed),
+                _find_interference(rows, ended, before, number, seed),
+            )
+
+        looked: _Looked = await self._aside(compare)
+        return looked
 
     def _take(self, trial: Trial, tasks: Sequence[TaskRecord]) -> None:
         for record in tasks:
@@ -133,9 +170,13 @@ class PatternWatch:
                 ),
                 None,
             )
-            if record.outcome is Outcome.RUNNING or draw is None or draw.arm is Arm.NONE:
+            if record.outcome is Outcome.RUNNING:
                 continue
             key = task_key(record.task)
+            if draw is None or draw.arm is Arm.NONE:
+                self._take_before(key, record)
+                continue
+            self._first = min(self._first, record.number)
             if key in self._ended or not 0.0 < draw.weight < _FULL_WEIGHT:
                 continue
             canary = draw.arm is Arm.CANARY
@@ -144,6 +185,34 @@ class PatternWatch:
             self._canary += canary
         while len(self._ended) > TASKS_KEPT:
             del self._ended[next(iter(self._ended))]
+
+    def _take_before(self, key: int, record: TaskRecord) -> None:
+        """Remember a task that met stable versions only, if the trial had not begun."""
+        settled = all(draw.weight >= _FULL_WEIGHT for draw in record.assignments)
+        if settled and record.number < self._first:
+            self._before[key] = None
+            if len(self._before) > BEFORE_KEPT:
+                del self._before[next(iter(self._before))]
+
+
+def _among(rows: TaskRows, chosen: Container[int]) -> Marks:
+    return np.fromiter((key in chosen for key in rows.task.tolist()), np.bool_, len(rows))
+
+
+def _find_interference(
+    rows: TaskRows, ended: dict[int, _Ended], before: dict[int, None], number: int, seed: int
+) -> tuple[Interference, ...]:
+    # What the canary does to others grows with its weight: earlier steps would dilute it.
+    weight = max((one.stratum[0] for one in ended.values()), default=0.0)
+    now = {key: one for key, one in ended.items() if one.stratum[0] == weight}
+    return find_interference(
+        rows,
+        before=_among(rows, before),
+        baseline=_among(rows, {key for key, one in now.items() if not one.canary}),
+        canary=_among(rows, {key for key, one in now.items() if one.canary}),
+        rng=np.random.default_rng([seed, number, 1]),
+        alpha=alpha_at(number),
+    )
 
 
 def _compare(

@@ -7,12 +7,12 @@ there is; here is only what to do about it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Literal
 
 from rolewise.coordinator.judge.analysis import Reaction
 from rolewise.coordinator.judge.verdict import HardFact
-from rolewise.graphs.patterns import PatternFinding, PatternReport
+from rolewise.graphs.patterns import Interference, PatternFinding, PatternReport
 from rolewise.graphs.patterns.flood import Flood
 
 MOST_TOLD = 8
@@ -41,16 +41,49 @@ def pattern_facts(
     return tuple(facts)
 
 
-def flood_facts(floods: Iterable[Flood]) -> tuple[HardFact, ...]:
-    """Return what follows from floods: a pause for each edge."""
+def flood_facts(
+    floods: Iterable[Flood], *, reaction: Reaction = "rollback"
+) -> tuple[HardFact, ...]:
+    """Return what follows from floods: one fact for each edge and arm.
+
+    Args:
+        floods: Those that go on now.
+        reaction: What follows from one that is the canary's own. Others have nothing to do with
+            the release, or may have nothing: they pause at most, so that somebody looks.
+    """
     return tuple(
         HardFact(
             kind="flood",
             sentence=flood.sentence,
-            reaction="pause",
+            details=flood.details,
+            reaction="rollback" if flood.is_own and reaction == "rollback" else "pause",
             key=f"{flood.finding.what} {flood.arm.name.lower()}",
         )
         for flood in floods
+        if flood.is_common and reaction != "hold"
+    )
+
+
+def interference_facts(
+    found: Sequence[Interference], *, reaction: Literal["pause", "hold"] = "pause"
+) -> tuple[HardFact, ...]:
+    """Return what follows where the baseline fares worse since the canary runs: one pause.
+
+    Its key names what canary tasks ask for more: the same role again is no news.
+    """
+    if not found or reaction == "hold":
+        return ()
+    roles = sorted({one.role for one in found})
+    return (
+        HardFact(
+            kind="interference",
+            sentence=f"interference: {found[0].sentence}",
+            details=tuple(
+                dict.fromkeys(line for one in found[:MOST_TOLD] for line in (one.worse, one.more))
+            ),
+            reaction="pause",
+            key=f"interference {', '.join(roles)}",
+        ),
     )
 
 

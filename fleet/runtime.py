@@ -24,6 +24,7 @@ from rolewise.graphs.rounds import Round
 if TYPE_CHECKING:
     # It brings networkx, which no replica needs: a fifth of a replica's time to start.
     from rolewise.graphs.interaction_graph import InteractionWindows
+    from rolewise.graphs.pulse import Beats
     from rolewise.graphs.task_rows import TaskRows
     from rolewise.graphs.task_trees import TaskTrees
 
@@ -237,6 +238,10 @@ class Runtime(Protocol):
 
     async def task_rows(self) -> TaskRows:
         """Return what each of the last tasks did, for comparing how they talk."""
+        ...
+
+    async def pulse(self, after: int = -1) -> Beats:
+        """Return what was sent in each of the last seconds behind number `after`."""
         ...
 
     async def graph(self) -> InteractionWindows:

@@ -86,6 +86,7 @@ def rollout_lines(rollout: RolloutView, now: datetime) -> Iterator[str]:
     yield f"{rollout.fleet}  {rollout.id}  {to}   {phase}{since and f' {words}'}"
     if rollout.reason:
         yield f"  {rollout.reason}"
+    yield from _fact_lines(rollout)
     yield from (f"  ! {alert}" for alert in rollout.alerts)
     if rollout.phase not in FINAL_PHASES and rollout.moment:
         yield from _moment_lines(rollout, now)
@@ -119,11 +120,7 @@ def ending_lines(rollout: RolloutView, at: str) -> Iterator[str]:
     """Tell how a rollout ended, or why it waits, with what shows it."""
     phase = f"{SYMBOL_OF_PHASE[rollout.phase]} {rollout.id} {words_of(rollout.phase)} at {at}"
     yield f"{phase}: {rollout.reason}" if rollout.reason else phase
-    facts = rollout.rollback.facts if rollout.rollback is not None else ()
-    for fact in facts:
-        if fact.sentence != rollout.reason:
-            yield f"    {fact.sentence}"
-        yield from (f"    {line}" for line in fact.details)
+    yield from _fact_lines(rollout)
     if rollout.verdict is not None and rollout.verdict.ruling in {Ruling.HARM, Ruling.UNSURE}:
         for signal in rollout.verdict.signals:
             yield f"    {SYMBOL_OF_RULING[signal.ruling]} {signal.sentence}"
@@ -285,6 +282,15 @@ def _verdict_lines(rollout: RolloutView) -> Iterator[str]:
     yield f"verdict  {ruling}   {counted}"
     yield from (f"  ✗ {fact.sentence}" for fact in verdict.facts)
     yield from (f"  {SYMBOL_OF_RULING[one.ruling]} {one.sentence}" for one in verdict.signals)
+
+
+def _fact_lines(rollout: RolloutView) -> Iterator[str]:
+    """Tell what was seen that rolled it back, or that it is paused for."""
+    cause = rollout.rollback or rollout.pause
+    for fact in () if cause is None else cause.facts:
+        if fact.sentence != rollout.reason:
+            yield f"    {fact.sentence}"
+        yield from (f"    {line}" for line in fact.details if line != rollout.reason)
 
 
 def _ago(since: datetime | None, now: datetime) -> str:

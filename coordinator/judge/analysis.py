@@ -152,6 +152,9 @@ class Analysis:
         on_pattern_harm: What follows where canary tasks talk worse: messages that fail or get no
             answer, loops, edges that are forbidden.
         on_pattern_different: What follows where they talk otherwise, without being worse.
+        on_interference: What follows where they crowd what both arms share, so that baseline tasks
+            fare worse as well.
+        on_flood: What follows where they flood an edge; a pause at most if others do as well.
         declared_edges: (from, to, kind) that the new version is said to add.
         forbidden_edges: (from, to, kind) that no version may use.
         deadlock: A confirmed deadlock with the canary in it is harm at once.
@@ -176,6 +179,8 @@ class Analysis:
     unit_window_s: float = 3600.0
     on_pattern_harm: Reaction = "rollback"
     on_pattern_different: Reaction = "hold"
+    on_flood: Reaction = "rollback"
+    on_interference: Literal["pause", "hold"] = "pause"
     declared_edges: tuple[EdgeName, ...] = ()
     forbidden_edges: tuple[EdgeName, ...] = ()
     deadlock: bool = True

@@ -71,10 +71,10 @@ class SignalEvidence:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HardFact:
-    """Something that needs no statistics: a confirmed deadlock, a crash loop, a broken ceiling.
+    """Something that was seen beside the signals: a confirmed deadlock, a crash loop, a flood.
 
     Attributes:
-        kind: `deadlock`, `crash_loop`, `limit`.
+        kind: `deadlock`, `crash_loop`, `flood`, `pattern`, `interference`.
         sentence: What happened, with roles, versions and tasks in words.
         details: Lines that show it, such as the cycle, one wait a line.
         reaction: What follows: `rollback` at once, or `pause` until a person has looked.

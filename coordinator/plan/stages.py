@@ -74,6 +74,8 @@ def build_analysis(template: AnalysisTemplateSpec, *, is_grouped: bool = False) 
         unit_window_s=template.unit.window,
         on_pattern_harm=template.patterns.harm,
         on_pattern_different=template.patterns.different,
+        on_flood=template.patterns.flood,
+        on_interference=template.patterns.interference,
         deadlock=template.deadlock,
         restart_limit=template.restarts,
     )

@@ -110,7 +110,7 @@ def _fold(state: Rollout, event: Event) -> Rollout:  # noqa: C901, PLR0912 (one 
         case Paused(cause=cause, reason=reason, by=by, facts=facts):
             # A second cause does not move the moment from which timers stand still.
             since = event.at if state.pause is None else state.pause.since
-            note = PauseNote(cause=cause, reason=reason, by=by, since=since)
+            note = PauseNote(cause=cause, reason=reason, by=by, since=since, facts=facts)
             paused_for = state.paused_for.union(fact.key for fact in facts)
             return replace(state, phase=Phase.PAUSED, pause=note, paused_for=paused_for)
         case Resumed():

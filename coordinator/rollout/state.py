@@ -64,6 +64,7 @@ class PauseNote:
     reason: str
     by: str
     since: datetime
+    facts: tuple[HardFact, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

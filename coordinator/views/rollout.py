@@ -62,6 +62,8 @@ class PauseView(View):
     reason: str
     by: str
     since: datetime
+    facts: tuple[FactView, ...]
+    """What was seen, where that is the cause."""
 
 
 class RollbackView(View):
@@ -193,7 +195,13 @@ def view_rollout(
         verdict=None if verdict is None else view_verdict(verdict),
         pause=None
         if pause is None
-        else PauseView(cause=pause.cause, reason=pause.reason, by=pause.by, since=pause.since),
+        else PauseView(
+            cause=pause.cause,
+            reason=pause.reason,
+            by=pause.by,
+            since=pause.since,
+            facts=tuple(view_fact(fact) for fact in pause.facts),
+        ),
         rollback=None
         if rollback is None
         else RollbackView(

@@ -7,10 +7,10 @@ from rolewise.coordinator.views.base import Figure, View
 
 
 class FactView(View):
-    """Something that needs no statistics: it rolls back at once."""
+    """Something that was seen, beside the signals: it rolls back at once, or pauses."""
 
     kind: str
-    """`deadlock`, `crash_loop` or `limit`."""
+    """`deadlock`, `crash_loop`, `flood`, `pattern` or `interference`."""
     sentence: str
     details: tuple[str, ...]
     """Lines that show it, such as the cycle, one wait a line."""

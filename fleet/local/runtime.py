@@ -33,6 +33,7 @@ from rolewise.fleet.runtime import (
 from rolewise.fleet.task import TaskRecord, TaskRequest
 from rolewise.graphs.guard_limits import GuardLimits
 from rolewise.graphs.interaction_graph import InteractionWindows
+from rolewise.graphs.pulse import Beats
 from rolewise.graphs.rounds import Round, join_rounds
 from rolewise.graphs.task_rows import TaskRows
 from rolewise.graphs.task_trees import TaskTrees
@@ -180,6 +181,11 @@ class LocalRuntime:
         """Return what each of the last tasks did."""
         self._collect()
         return self._collector.windows.task_rows()
+
+    async def pulse(self, after: int = -1) -> Beats:
+        """Return what was sent in each of the last seconds."""
+        self._collect()
+        return self._collector.pulse.read(after, now_s=asyncio.get_running_loop().time())
 
     async def graph(self) -> InteractionWindows:
         """Return the interaction graph as folded so far."""

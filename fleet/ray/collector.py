@@ -10,6 +10,7 @@ from rolewise.fleet.recording.notes import Delivery
 from rolewise.fleet.task import TaskRecord
 from rolewise.graphs.guard_limits import GuardLimits
 from rolewise.graphs.interaction_graph import InteractionWindows
+from rolewise.graphs.pulse import Beats
 from rolewise.graphs.task_rows import TaskRows
 from rolewise.graphs.task_trees import TaskTrees
 
@@ -35,6 +36,10 @@ class CollectorActor:
     async def task_trees(self) -> TaskTrees:
         """Return the trees of this shard's last tasks."""
         return self._collector.sample.read()
+
+    async def pulse(self, after: int) -> Beats:
+        """Return what this shard's tasks sent in each of the last seconds."""
+        return self._collector.pulse.read(after, now_s=time.time())
 
     async def windows(self) -> InteractionWindows:
         """Return the interaction graph as folded so far."""

@@ -28,6 +28,7 @@ from rolewise.fleet.runtime import Observation, VersionDefinition
 from rolewise.fleet.task import TaskRecord, TaskRequest, task_key
 from rolewise.graphs.guard_limits import GuardLimits
 from rolewise.graphs.interaction_graph import InteractionWindows
+from rolewise.graphs.pulse import Beats, merge_beats
 from rolewise.graphs.rounds import Round
 from rolewise.graphs.task_rows import TaskRows, merge
 from rolewise.graphs.task_samples import merge_trees
@@ -164,6 +165,13 @@ class RayRuntime:
             *(_answer(collector.task_rows.remote()) for collector in self._collectors)
         )
         return reduce(merge, cast("list[TaskRows]", parts))
+
+    async def pulse(self, after: int = -1) -> Beats:
+        """Return what was sent in each of the last seconds, over all collectors."""
+        parts = await asyncio.gather(
+            *(_answer(collector.pulse.remote(after)) for collector in self._collectors)
+        )
+        return merge_beats(cast("list[Beats]", parts))
 
     async def graph(self) -> InteractionWindows:
         """Return the interaction graph as folded so far, merged over the collectors."""

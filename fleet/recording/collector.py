@@ -20,6 +20,7 @@ from rolewise.fleet.task import TaskRecord, task_key
 from rolewise.graphs.guard_limits import GuardLimits
 from rolewise.graphs.interaction_graph import InteractionWindows
 from rolewise.graphs.interactions import Arm, Batch, Happening
+from rolewise.graphs.pulse import Pulse
 from rolewise.graphs.task_samples import TaskSample
 
 TASKS_KEPT = 60_000
@@ -54,6 +55,7 @@ class Collector:
     def __init__(self, *, window_s: float = 10.0) -> None:
         self.windows = InteractionWindows(window_s=window_s)
         self.sample = TaskSample()
+        self.pulse = Pulse()
         # Most tasks have messages only: plain numbers, which the garbage collector need not walk.
         self._messages: dict[int, int] = {}
         self._tallies: dict[int, Tally] = {}
@@ -71,6 +73,7 @@ class Collector:
         if not self.windows.fold(batch, now_s=now_s):
             return
         self.sample.take(batch)
+        self.pulse.take(batch, now_s=now_s)
         self._lost[batch.source] = batch.lost + delivery.lost_notes
         self._loops.take(batch, delivery.notes, now_s=now_s)
         sent = batch.records["task"][batch.records["ev"] == Happening.SENT]

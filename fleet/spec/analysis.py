@@ -178,6 +178,21 @@ class PatternsSpec(Model):
             "Other counts, choices, sizes or edges, without being worse: a new version may mean it."
         ),
     )
+    flood: Reaction = Field(
+        default="rollback",
+        description=(
+            "For three seconds canary tasks send five times what is usual on an edge, and "
+            "baseline tasks do not. A flood that is not the canary's own pauses at most; `hold`: "
+            "nothing but an alert."
+        ),
+    )
+    interference: Literal["pause", "hold"] = Field(
+        default="pause",
+        description=(
+            "Baseline tasks fare worse than tasks did before the trial, and canary tasks ask more "
+            "of the roles that both arms share: a comparison misses what the new version does."
+        ),
+    )
 
 
 class AnalysisTemplateSpec(Model):

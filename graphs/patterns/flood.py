@@ -1,8 +1,11 @@
 """Floods, seen within seconds: far more messages on an edge than its past explains.
 
 Like MIDAS, but on exact counts, and per task in flight instead of per second, so that more
-traffic is no flood, and a canary whose weight rises is none either. It looks at no control group
-and at no task's end: it is a brake (limit the rate, pause), not evidence that rolls back.
+traffic is no flood, and a canary whose weight rises is none either.
+
+That there is a flood is said by the edge's own past. Whose it is, only the other arm can say: its
+tasks are alike and live at the same time. So a flood is the canary's own when its tasks flood,
+those of the baseline do not, and chance would not split them so.
 
 References:
     S. Bhatia, B. Hooi, M. Yoon, K. Shin, C. Faloutsos, "MIDAS: Microcluster-Based Detector of
@@ -11,38 +14,102 @@ References:
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Final, NamedTuple
+from dataclasses import dataclass, field
+from math import comb
+from typing import Final
 
 from rolewise.graphs.interactions import Arm
 from rolewise.graphs.patterns.columns import edge_in_words
 from rolewise.graphs.patterns.report import PatternFinding
+from rolewise.graphs.pulse import Beat, Edge, EdgeArm, Sent
 
 CHI_SQUARE: Final = 23.93
 """One degree of freedom, one in a million."""
 LEAST_TIMES: Final = 5.0
 TICKS_RUNNING: Final = 3
-KNOWN_AFTER: Final = 10
-"""Ticks with traffic on the edge before its past says anything."""
+KNOWN_AFTER: Final = 5
+"""Ticks with traffic on the edge before its past says anything,"""
+KNOWN_FROM: Final = 30
+"""and tasks that sent there, counted in each tick."""
+LEAST_TASKS: Final = 3
+"""One task, or two, that send very much are for the guard that ends tasks."""
+SPLIT_P: Final = 0.001
+"""Chance of so uneven a split of the flooding tasks, below which the flood is the canary's own."""
 
-Edge = tuple[str, str, str]
+QUIET_S: Final = 10
+"""A run ends when no task of its arm was seen for so long."""
 
-
-class EdgeArm(NamedTuple):
-    """One edge in one arm."""
-
-    edge: Edge
-    arm: Arm
+_NOTHING = Sent(messages=0)
 
 
 @dataclass(slots=True)
 class _Past:
-    """What an edge did in all arms together: messages, task-ticks, ticks with traffic."""
+    """What an edge did with stable versions: messages, task-ticks, ticks with traffic.
+
+    `users` counts a task in each tick in which it sent here, `exposure` in each in which it lives.
+    """
 
     messages: float = 0.0
     exposure: float = 0.0
     ticks: int = 0
+    users: float = 0.0
+
+    @property
+    def is_known(self) -> bool:
+        """Whether it says what is usual."""
+        return self.ticks >= KNOWN_AFTER and self.users >= KNOWN_FROM and self.exposure > 0
+
+
+@dataclass(slots=True)
+class _Run:
+    """A flood so far: its ticks with tasks of its arm, the last of them, and who is in it.
+
+    Attributes:
+        flooding: Keys of the tasks of each arm that flood the edge.
+        lived: Task-ticks of each arm.
+    """
+
+    ticks: int = 0
+    at: int = 0
+    flooding: dict[Arm, set[int]] = field(default_factory=lambda: {arm: set() for arm in Arm})
+    lived: dict[Arm, int] = field(default_factory=lambda: dict.fromkeys(Arm, 0))
+
+    @property
+    def split(self) -> Split:
+        """Whose tasks flood."""
+        canary, baseline = (self.lived[arm] for arm in (Arm.CANARY, Arm.BASELINE))
+        return Split(
+            canary=len(self.flooding[Arm.CANARY]),
+            baseline=len(self.flooding[Arm.BASELINE]),
+            share=canary / (canary + baseline) if canary + baseline else 1.0,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Split:
+    """Whose tasks flood, since the flood began; each task counts once.
+
+    Attributes:
+        canary: Tasks of the canary that flood.
+        baseline: Tasks of the baseline that flood.
+        share: The canary's part of all tasks in flight meanwhile.
+    """
+
+    canary: int = 0
+    baseline: int = 0
+    share: float = 1.0
+
+    @property
+    def p(self) -> float:
+        """Chance that so many or more of them are the canary's, if the arms are alike."""
+        tasks = self.canary + self.baseline
+        return min(
+            1.0,
+            sum(
+                comb(tasks, k) * self.share**k * (1.0 - self.share) ** (tasks - k)
+                for k in range(self.canary, tasks + 1)
+            ),
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,8 +118,14 @@ class Flood:
 
     Attributes:
         messages: In the last tick.
+        tasks: Of the arm, in flight in the last tick.
         usual: What the past makes expect of a tick with so many tasks.
         ticks: How long it lasts.
+        other: Messages of the other arm of the trial in the last tick, for each of its tasks;
+            None without such tasks.
+        flooding: Tasks of the arm that flood, since it began.
+        split: See there.
+        is_own: It is the canary's: see the module.
     """
 
     edge: Edge
@@ -60,6 +133,16 @@ class Flood:
     messages: int
     usual: float
     ticks: int
+    tasks: int = 0
+    other: float | None = None
+    flooding: int = 0
+    split: Split = Split()
+    is_own: bool = False
+
+    @property
+    def is_common(self) -> bool:
+        """Whether more than a task or two flood."""
+        return self.flooding >= LEAST_TASKS
 
     @property
     def sentence(self) -> str:
@@ -72,12 +155,29 @@ class Flood:
         )
 
     @property
+    def details(self) -> tuple[str, ...]:
+        """What it rests on: rates of both arms and of the past, and whose tasks flood."""
+        each = self.messages / max(self.tasks, 1)
+        usual = self.usual / max(self.tasks, 1)
+        arm = "tasks" if self.arm is Arm.NONE else f"{self.arm.name.lower()} tasks"
+        others = {Arm.CANARY: "baseline tasks", Arm.BASELINE: "canary tasks"}.get(self.arm, "")
+        rate = "are not there" if self.other is None else f"{self.other:.2f}"
+        rates = f"{arm} send {each:.1f} messages a second each{others and f', {others} {rate}'}"
+        split = self.split
+        whose = "the canary's own" if self.is_own else "not the canary's beyond doubt"
+        tasks = (
+            f"{split.canary} canary and {split.baseline} baseline tasks flood, while "
+            f"{split.share:.0%} of both were the canary's (p {split.p:.2g}): {whose}"
+        )
+        return f"{edge_in_words(self.edge)}: {rates}; usual is {usual:.2f}", tasks
+
+    @property
     def finding(self) -> PatternFinding:
-        """The flood as a finding: neutral, so it pauses."""
+        """The flood as a finding: harm where it is the canary's own."""
         return PatternFinding(
             family="flood",
             what=f"flood {edge_in_words(self.edge)}",
-            direction="neutral",
+            direction="harm" if self.is_own else "neutral",
             sentence=self.sentence,
             p=1e-6,
             alpha=1e-6,
@@ -89,51 +189,83 @@ class Flood:
 
 
 class FloodGuard:
-    """Watches all edges; give it the counts of each second."""
+    """Watches all edges; give it each second in which anything was sent."""
 
     def __init__(self) -> None:
         self._past: dict[Edge, _Past] = {}
-        self._running: dict[EdgeArm, int] = {}
+        self._running: dict[EdgeArm, _Run] = {}
 
-    def tick(self, sent: Mapping[EdgeArm, int], tasks: Mapping[Arm, float]) -> tuple[Flood, ...]:
-        """Take the counts of one second; return the floods that go on.
-
-        Args:
-            sent: Messages of each edge and arm in this second.
-            tasks: Tasks of each arm in flight in this second.
-        """
-        floods = tuple(self._floods(sent, tasks))
-        suspects = {where.edge for where in self._running}
-        for edge in {where.edge for where in sent} | self._past.keys():
-            if edge in suspects:
-                continue  # a flood must not become what is usual
-            past = self._past.setdefault(edge, _Past())
-            messages = sum(sent.get(EdgeArm(edge, arm), 0) for arm in tasks)
-            past.messages += messages
-            past.exposure += sum(tasks.values())
-            past.ticks += messages > 0
+    def tick(self, beat: Beat) -> tuple[Flood, ...]:
+        """Take one second; return the floods that go on."""
+        self._count_on(beat)
+        floods = tuple(
+            self._flood(where, run, beat)
+            for where, run in sorted(self._running.items(), key=lambda item: item[0])
+            if run.at == beat.at and run.ticks >= TICKS_RUNNING and run.flooding[where.arm]
+        )
+        self._learn(beat)
         return floods
 
-    def _floods(self, sent: Mapping[EdgeArm, int], tasks: Mapping[Arm, float]) -> Iterator[Flood]:
-        running: dict[EdgeArm, int] = {}
-        for where, messages in sorted(sent.items()):
+    def _count_on(self, beat: Beat) -> None:
+        """Count for how long each edge floods, and which tasks do it."""
+        # A tick in which no task of the arm is in flight says nothing: it ends no run.
+        running = {
+            where: run
+            for where, run in self._running.items()
+            if where.arm not in beat.tasks and beat.at - run.at <= QUIET_S
+        }
+        for where, sent in beat.sent.items():
             past = self._past.get(where.edge)
-            exposure = tasks.get(where.arm, 0.0)
-            if past is None or past.ticks < KNOWN_AFTER or past.exposure <= 0 or exposure <= 0:
+            tasks = beat.tasks.get(where.arm, 0)
+            if past is None or not past.is_known or tasks <= 0:
                 continue
-            usual = past.messages / past.exposure * exposure
-            if messages < LEAST_TIMES * usual or _surprise(messages, exposure, past) < CHI_SQUARE:
-                continue
-            running[where] = self._running.get(where, 0) + 1
-            if running[where] >= TICKS_RUNNING:
-                yield Flood(
-                    edge=where.edge,
-                    arm=where.arm,
-                    messages=messages,
-                    usual=usual,
-                    ticks=running[where],
-                )
+            usual = past.messages / past.exposure * tasks
+            if (
+                sent.messages >= LEAST_TIMES * usual
+                and _surprise(sent.messages, tasks, past) >= CHI_SQUARE
+            ):
+                run = running[where] = self._running.get(where) or _Run()
+                run.ticks, run.at = run.ticks + 1, beat.at
+                for arm in Arm:
+                    here = beat.sent.get(EdgeArm(where.edge, arm), _NOTHING)
+                    run.flooding[arm] |= here.tasks_from(LEAST_TIMES * past.messages / past.users)
+                    run.lived[arm] += beat.tasks.get(arm, 0)
         self._running = running
+
+    def _flood(self, where: EdgeArm, run: _Run, beat: Beat) -> Flood:
+        past, tasks = self._past[where.edge], beat.tasks[where.arm]
+        opposite = {Arm.CANARY: Arm.BASELINE, Arm.BASELINE: Arm.CANARY}.get(where.arm)
+        others = 0 if opposite is None else beat.tasks.get(opposite, 0)
+        their = beat.sent.get(EdgeArm(where.edge, opposite or Arm.NONE), _NOTHING)
+        theirs = self._running.get(EdgeArm(where.edge, Arm.BASELINE))
+        is_theirs_too = theirs is not None and theirs.ticks >= TICKS_RUNNING
+        return Flood(
+            edge=where.edge,
+            arm=where.arm,
+            messages=beat.sent[where].messages,
+            tasks=tasks,
+            usual=past.messages / past.exposure * tasks,
+            ticks=run.ticks,
+            other=their.messages / others if others else None,
+            flooding=len(run.flooding[where.arm]),
+            split=run.split,
+            is_own=where.arm is Arm.CANARY and not is_theirs_too and run.split.p < SPLIT_P,
+        )
+
+    def _learn(self, beat: Beat) -> None:
+        """Let the tasks of stable versions say what is usual; a flood must not become it."""
+        suspects = {where.edge for where in self._running if where.arm is not Arm.CANARY}
+        arms = [arm for arm in beat.tasks if arm is not Arm.CANARY]
+        exposure = sum(beat.tasks[arm] for arm in arms)
+        seen = {where.edge for where in beat.sent if where.arm is not Arm.CANARY}
+        for edge in (seen | self._past.keys()) - suspects:
+            past = self._past.setdefault(edge, _Past())
+            here = [beat.sent.get(EdgeArm(edge, arm), _NOTHING) for arm in arms]
+            messages = sum(sent.messages for sent in here)
+            past.messages += messages
+            past.users += sum(sent.tasks for sent in here)
+            past.exposure += exposure
+            past.ticks += messages > 0
 
 
 def _surprise(messages: int, exposure: float, past: _Past) -> float:

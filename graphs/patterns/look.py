@@ -103,51 +103,6 @@ def look(
     return _concluded(replace(report, findings=(*forbidden, *found.findings)), found)
 
 
-def look_for_interference(
-    rows: TaskRows,
-    *,
-    during: Marks,
-    stratum: npt.NDArray[np.integer],
-    flagged: Marks,
-    rng: np.random.Generator,
-    alpha: float = ALPHA,
-) -> PatternReport:
-    """Compare the baseline while the canary runs with stable before: does the canary slow others?
-
-    Both arms share the stable replicas of other roles. A canary that floods them hurts the
-    baseline as well, and hides in the comparison of the arms. Periods are not drawn at random:
-    load may have changed by itself, so all findings are neutral.
-
-    Args:
-        rows: Closed tasks of stable versions, before and during.
-        during: Which are of the time with the canary.
-        stratum: Number of each task's stratum.
-        flagged: Which have a livelock flag.
-        rng: Draws relabellings.
-        alpha: Chance of a false alarm.
-    """
-    whole = np.flatnonzero(~rows.partial)
-    strata = _whole_only(Strata(during[whole], stratum[whole]), whole)
-    columns = build_columns(rows, flagged, strata)
-    findings, _ = find_features(columns, strata, alpha=alpha, rng=rng)
-    told = tuple(
-        replace(
-            finding,
-            direction="neutral",
-            sentence=f"since the canary runs, in baseline tasks too (there read 'canary' as "
-            f"'now', 'baseline' as 'before'): {finding.sentence}",
-        )
-        for finding in findings
-    )
-    return PatternReport(
-        state="alarm" if told else "quiet",
-        reason=told[0].sentence if told else "the baseline is as it was before the canary",
-        findings=told,
-        tasks_baseline=strata.tasks_baseline,
-        tasks_canary=strata.tasks_canary,
-    )
-
-
 class _Families:
     """What the three families find, and what is needed to tell about it."""
 

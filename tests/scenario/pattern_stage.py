@@ -20,9 +20,9 @@ from rolewise.fleet.task import TaskRecord, TaskRequest, task_key
 from rolewise.graphs.crossings import Crossing, find_mixed
 from rolewise.graphs.expectations import Expectations
 from rolewise.graphs.interaction_graph import split_node
-from rolewise.graphs.interactions import Arm, Batch, Happening
+from rolewise.graphs.interactions import Arm, Batch
 from rolewise.graphs.patterns import PatternReport, look, next_look_at
-from rolewise.graphs.patterns.flood import EdgeArm, Flood, FloodGuard
+from rolewise.graphs.patterns.flood import Flood, FloodGuard
 from tests.support.fold_rows import fold_rows
 from tests.support.trader import orders
 
@@ -209,25 +209,18 @@ class _World:
         self.closed: list[TaskRecord] = []
         self.floods: dict[int, tuple[Flood, ...]] = {}
         self._guard = FloodGuard()
-        self._counted = 0
+        self._counted = -1
         self._cursor = 0
 
     async def tick(self, second: int) -> None:
         observation = await self.runtime.observe(self._cursor)
         self.closed += observation.closed
         self._cursor = self.closed[-1].number if self.closed else 0
-        sent: Counter[EdgeArm] = Counter()
-        tasks: dict[Arm, set[int]] = {arm: set() for arm in Arm}
-        for batch in self.runtime.batches[self._counted :]:
-            for record in batch.records[batch.records["ev"] == Happening.SENT]:
-                src, dst = (
-                    split_node(batch.nodes[int(record[name])])[0] for name in ("src", "dst")
-                )
-                edge = (src, dst, batch.kinds[int(record["kind"])])
-                sent[EdgeArm(edge, Arm(int(record["arm"])))] += 1
-                tasks[Arm(int(record["arm"]))].add(int(record["task"]))
-        self._counted = len(self.runtime.batches)
-        floods = self._guard.tick(sent, {arm: len(keys) for arm, keys in tasks.items() if keys})
+        floods: tuple[Flood, ...] = ()
+        read = await self.runtime.pulse(self._counted)
+        self._counted = read.until - 1
+        for beat in read.beats:
+            floods = self._guard.tick(beat)
         if floods:
             self.floods[second] = floods
 

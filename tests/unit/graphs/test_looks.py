@@ -13,7 +13,6 @@ from rolewise.graphs.patterns import (
     alpha_at,
     look,
     look_due,
-    look_for_interference,
     next_look_at,
 )
 from tests.support.pattern_fleet import ASK, NEW, compare, usual
@@ -114,23 +113,6 @@ def test_the_graphs_distance_comes_with_what_chance_gives():
     assert 0 <= alike.value < apart.value <= 1
     assert apart.value > apart.null_95
     assert apart.p < 0.01
-
-
-def test_a_baseline_that_changed_since_the_canary_runs_is_told_and_no_harm():
-    rng = np.random.default_rng(13)
-    tasks = [usual(rng) for _ in range(300)]
-    for task in tasks[150:]:
-        task.latency_ms[ASK] = [3 * ms for ms in task.latency_ms[ASK]]
-        task.failed[ASK] = 1
-    options = {"stratum": np.zeros(300, np.int32), "flagged": np.zeros(300, bool), "rng": rng}
-
-    report = look_for_interference(rows_of(tasks), during=np.arange(300) >= 150, **options)
-    calm = look_for_interference(rows_of(tasks[:150] * 2), during=np.arange(300) >= 150, **options)
-
-    assert report.state == "alarm"
-    assert not report.is_harm
-    assert "since the canary runs" in report.reason
-    assert calm.state == "quiet"
 
 
 # How often they cry wolf.

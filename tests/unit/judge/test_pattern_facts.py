@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
+
 from rolewise.coordinator.patterns import flood_facts, pattern_facts
 from rolewise.graphs.interactions import Arm
 from rolewise.graphs.patterns import PatternFinding, PatternReport
-from rolewise.graphs.patterns.flood import Flood
+from rolewise.graphs.patterns.flood import Flood, Split
 
 
 def finding(what, direction):
@@ -54,10 +56,30 @@ def test_silence_and_what_is_expected_are_no_facts():
     assert pattern_facts(report(finding("declared edge", "expected"))) == ()
 
 
-def test_a_flood_pauses():
-    (fact,) = flood_facts(
-        [Flood(edge=("a", "b", "k"), arm=Arm.CANARY, messages=500, usual=5.0, ticks=3)]
-    )
+def flood(**fields):
+    split = Split(canary=5, share=0.2)
+    usual = {"messages": 500, "usual": 5.0, "ticks": 3, "tasks": 8, "flooding": 5, "is_own": True}
+    return Flood(edge=("a", "b", "k"), arm=Arm.CANARY, split=split, **(usual | fields))
 
-    assert (fact.kind, fact.reaction) == ("flood", "pause")
+
+def test_the_canarys_own_flood_rolls_back_and_says_why():
+    (fact,) = flood_facts([flood()])
+
+    assert (fact.kind, fact.reaction) == ("flood", "rollback")
     assert "a -> b: k of canary tasks: 500 messages in a second, 100 times" in fact.sentence
+    assert fact.details == flood().details
+
+
+@pytest.mark.parametrize(
+    ("fields", "reaction", "follows"),
+    [
+        ({}, "pause", ["pause"]),
+        ({}, "hold", []),
+        ({"is_own": False}, "rollback", ["pause"]),
+        ({"is_own": False, "flooding": 2}, "rollback", []),
+    ],
+)
+def test_what_else_follows_from_a_flood(fields, reaction, follows):
+    facts = flood_facts([flood(**fields)], reaction=reaction)
+
+    assert [fact.reaction for fact in facts] == follows

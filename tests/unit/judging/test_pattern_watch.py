@@ -96,8 +96,55 @@ async def test_equal_arms_say_nothing() -> None:
     assert (watch.facts, watch.alerts) == ((), ())
 
 
+def crowding(number: int) -> TaskRecord:
+    """Tasks 1 to 60 are from before the trial."""
+    if number > 60:
+        return a_task(number, canary=number % 2 == 0)
+    return replace(a_task(number, canary=False), assignments=())
+
+
+class Crowded(Fleet):
+    """The supplier is slower since the trial began, for all; canary tasks send it more."""
+
+    def __init__(self, tasks: list[TaskRecord], *, messages: int) -> None:
+        def sketch(one: TaskRecord) -> Sketch:
+            slow_ms = 120.0 if one.assignments else 40.0
+            is_canary = any(draw.arm is Arm.CANARY for draw in one.assignments)
+            return Sketch(
+                sends={RFQ: messages if is_canary else 1},
+                latency_ms={RFQ: [slow_ms + one.number % 7]},
+            )
+
+        keys = np.array([task_key(one.task) for one in tasks], np.uint64)
+        self.rows = in_order(replace(rows_of(map(sketch, tasks)), task=keys))
+        self.asked = 0
+
+
+@pytest.mark.parametrize(
+    ("messages", "options", "follows", "told"),
+    [(3, {}, ["pause"], 1), (3, {"on_interference": "hold"}, [], 1), (1, {}, [], 0)],
+)
+async def test_a_canary_that_crowds_what_both_share_pauses(
+    messages: int, options: dict, follows: list[str], told: int
+) -> None:
+    tasks = [crowding(number) for number in range(1, 121)]
+    watch = PatternWatch(Crowded(tasks, messages=messages), aside=at_once)
+    for one in [*tasks, tasks[-1]]:
+        await watch.look(TRIAL, Analysis(**options), [one])
+        await asyncio.sleep(0)
+    facts = [fact for fact in watch.facts if fact.kind == "interference"]
+    assert [fact.reaction for fact in facts] == follows
+    assert len([one for one in watch.alerts if one.startswith("interference: ")]) == told
+    for fact in facts:
+        assert "latency on planner -> supplier: rfq: 123 ms, 42.9 ms before" in fact.sentence
+        assert "canary tasks send supplier 3.0 messages each, baseline tasks 1.0" in fact.sentence
+        assert fact.key == "interference supplier"
+    watch.forget()
+    assert watch.alerts == ()
+
+
 async def test_where_nothing_follows_nothing_is_asked() -> None:
-    quiet = Analysis(on_pattern_harm="hold", on_pattern_different="hold")
+    quiet = Analysis(on_pattern_harm="hold", on_pattern_different="hold", on_interference="hold")
     _, fleet = await a_watch(some_tasks(120), rejecting, quiet)
     assert fleet.asked == 0
 

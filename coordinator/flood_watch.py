@@ -1,0 +1,85 @@
+"""Watches, second by second, whether an edge is flooded while a trial runs.
+
+A comparison of arms needs tasks that have ended; a flood can take the fleet down before. So this
+looks at what is sent, as it is sent. It keeps nothing that it could not read again: the fleet
+remembers its last two minutes, so a controller that comes after a crash knows what is usual.
+"""
+
+from __future__ import annotations
+
+import logging
+
+from rolewise.coordinator.judge.analysis import Analysis
+from rolewise.coordinator.judge.verdict import HardFact
+from rolewise.coordinator.patterns import flood_facts
+from rolewise.fleet.runtime import Runtime
+from rolewise.graphs.patterns.flood import Flood, FloodGuard
+
+log = logging.getLogger(__name__)
+
+LOOK_S = 0.5
+"""Time between two readings; a second is read once it has closed."""
+
+
+class FloodWatch:
+    """The flood guard of one fleet.
+
+    Args:
+        fleet: Its name, for the log.
+        runtime: The fleet.
+
+    Attributes:
+        floods: Those that go on in the last second that was read.
+        facts: What follows from them.
+    """
+
+    def __init__(self, fleet: str, runtime: Runtime) -> None:
+        self._fleet = fleet
+        self._runtime = runtime
+        self._guard = FloodGuard()
+        self._after = -1
+        self._looked_at = float("-inf")
+        self._told: set[str] = set()
+        self.floods: tuple[Flood, ...] = ()
+        self.facts: tuple[HardFact, ...] = ()
+
+    @property
+    def alerts(self) -> tuple[str, ...]:
+        """Floods, one sentence each, for status pages."""
+        return tuple(flood.sentence for flood in self.floods)
+
+    def forget(self) -> None:
+        """Begin anew: another trial, or none."""
+        self._guard, self._after = FloodGuard(), -1
+        self._told.clear()
+        self.floods, self.facts = (), ()
+
+    async def look(self, now_s: float, analysis: Analysis) -> None:
+        """Read the seconds that have closed since the last look, if it is time to.
+
+        Args:
+            now_s: The fleet's time.
+            analysis: What follows from a flood.
+        """
+        if now_s - self._looked_at < LOOK_S:
+            return
+        self._looked_at = now_s
+        read = await self._runtime.pulse(self._after)
+        if read.until <= self._after + 1:
+            return
+        self._after = read.until - 1
+        self.floods = ()
+        for beat in read.beats:
+            floods = self._guard.tick(beat)
+            # A flood of long ago, read after a restart, is none now.
+            self.floods = floods if beat.at == self._after else ()
+        self.facts = flood_facts(self.floods, reaction=analysis.on_flood)
+        self._tell()
+
+    def _tell(self) -> None:
+        for flood in self.floods:
+            if flood.finding.what not in self._told:
+                log.warning(
+                    "fleet %s: %s", self._fleet, "; ".join((flood.sentence, *flood.details))
+                )
+        self._told |= {flood.finding.what for flood in self.floods}

@@ -1,0 +1,232 @@
+"""What was sent in each of the last seconds: edge by edge, arm by arm, and by how many tasks.
+
+A window of the interaction graph is too long for what must be seen at once. Collectors keep this
+beside it; a second is closed when its telemetry must have come, and what comes later still counts
+in the oldest second that is open, so that nothing is lost. Sums of collectors add up.
+
+The writers' clocks are not believed: a delivery's newest record is taken to have happened when the
+delivery came, and the others so much before it as their writer says.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from math import floor
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from rolewise.graphs.columns import ATTEMPT, MIRRORED
+from rolewise.graphs.grouping import Ints, Keys, group
+from rolewise.graphs.interactions import Arm, Batch, Happening
+
+LAG_S: Final = 1.5
+"""A second is closed so long after its end: telemetry is shipped once a second."""
+BEATS_KEPT: Final = 120
+HEAVY: Final = 8
+"""Messages of one task on one edge in a second from which on the task is named."""
+HEAVY_NAMED: Final = 50
+"""Tasks that are named for one edge and arm, the heaviest."""
+
+Edge = tuple[str, str, str]
+"""Role that sends ('' outside), role that receives, kind."""
+
+
+class EdgeArm(NamedTuple):
+    """One edge in one arm."""
+
+    edge: Edge
+    arm: Arm
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sent:
+    """What was sent on one edge in one arm in one second.
+
+    Attributes:
+        messages: All of it.
+        again: Of these, sent again by the messenger after they got lost.
+        tasks: Tasks that sent here.
+        heavy: Keys of those that sent `HEAVY` or more, with how many; the heaviest first.
+    """
+
+    messages: int
+    again: int = 0
+    tasks: int = 0
+    heavy: tuple[tuple[int, int], ...] = ()
+
+    def tasks_from(self, messages: float) -> frozenset[int]:
+        """Return the keys of the tasks that sent so many messages, or more, and are heavy."""
+        return frozenset(task for task, many in self.heavy if many >= messages)
+
+    def plus(self, other: Sent) -> Sent:
+        """Return the sums of both, of different tasks."""
+        return Sent(
+            messages=self.messages + other.messages,
+            again=self.again + other.again,
+            tasks=self.tasks + other.tasks,
+            heavy=_heaviest((*self.heavy, *other.heavy)),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Beat:
+    """One second.
+
+    Attributes:
+        at: Its number: the collector's clock when it began.
+        sent: By edge and arm; mirrored messages do not count.
+        tasks: Tasks of each arm that sent anything.
+    """
+
+    at: int
+    sent: Mapping[EdgeArm, Sent]
+    tasks: Mapping[Arm, int]
+
+    def plus(self, other: Beat) -> Beat:
+        """Return the sums of both, of different tasks."""
+        sent = dict(self.sent)
+        for where, more in other.sent.items():
+            sent[where] = sent[where].plus(more) if where in sent else more
+        arms = self.tasks.keys() | other.tasks.keys()
+        tasks = {arm: self.tasks.get(arm, 0) + other.tasks.get(arm, 0) for arm in sorted(arms)}
+        return Beat(at=self.at, sent=sent, tasks=tasks)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Beats:
+    """Closed seconds.
+
+    Attributes:
+        until: All seconds before this one are closed.
+        beats: Those that were asked for in which anything was sent, in order.
+    """
+
+    until: int
+    beats: tuple[Beat, ...] = ()
+
+
+@dataclass(slots=True)
+class _Parts:
+    """What came of one second that is still open: arrays of task, edge, messages, sent again."""
+
+    task: list[Keys] = field(default_factory=list)
+    edge: list[Ints] = field(default_factory=list)
+    messages: list[Ints] = field(default_factory=list)
+    again: list[Ints] = field(default_factory=list)
+
+
+class Pulse:
+    """The last seconds of one collector."""
+
+    def __init__(self) -> None:
+        self._open: dict[int, _Parts] = {}
+        self._beats: deque[Beat] = deque(maxlen=BEATS_KEPT)
+        self._edges: dict[EdgeArm, int] = {}
+
+    def take(self, batch: Batch, *, now_s: float) -> None:
+        """Count what a batch says was sent; the caller sees to it that none comes twice."""
+        self._close(now_s)
+        records = batch.records
+        is_sent = (records["ev"] == Happening.SENT) & (records["flags"] & MIRRORED == 0)
+        if not is_sent.any():
+            return
+        sent = records[is_sent]
+        second = self._seconds(sent["t"], int(records["t"].max()), now_s)
+        edge = self._edge_numbers(batch, sent)
+        offset = (second - second.min()).astype(np.uint64)
+        where = (offset << np.uint64(32)) | edge.astype(np.uint64)
+        # Two different pairs share a number once in 2^64 times.
+        heads, row = group(_mixed(np.ascontiguousarray(sent["task"]), where))
+        messages = np.bincount(row, minlength=len(heads))
+        again = np.bincount(row, sent["flags"] >> ATTEMPT > 0, len(heads)).astype(np.int64)
+        for number in np.unique(second[heads]).tolist():
+            chosen = second[heads] == number
+            parts = self._open.setdefault(number, _Parts())
+            parts.task.append(sent["task"][heads[chosen]])
+            parts.edge.append(edge[heads[chosen]])
+            parts.messages.append(messages[chosen])
+            parts.again.append(again[chosen])
+
+    def read(self, after: int = -1, *, now_s: float) -> Beats:
+        """Return the closed seconds behind number `after`, as far as they are kept."""
+        self._close(now_s)
+        return Beats(
+            until=closed_until(now_s), beats=tuple(beat for beat in self._beats if beat.at > after)
+        )
+
+    def _seconds(self, at_ns: npt.NDArray[np.int64], newest_ns: int, now_s: float) -> Ints:
+        ago_s = (newest_ns - at_ns) / 1e9
+        seconds: Ints = np.floor(now_s - ago_s).astype(np.int64)
+        return np.clip(seconds, closed_until(now_s), floor(now_s))
+
+    def _edge_numbers(self, batch: Batch, sent: npt.NDArray[np.void]) -> Ints:
+        code = np.zeros(len(sent), np.uint64)
+        for name in ("src", "dst", "kind", "arm"):
+            code = (code << np.uint64(16)) | sent[name].astype(np.uint64)
+        heads, row = group(code)
+        numbers = []
+        for head in sent[heads]:
+            roles = (batch.nodes.get(int(head[side]), "") for side in ("src", "dst"))
+            src, dst = (node.partition("@")[0] for node in roles)
+            where = EdgeArm((src, dst, batch.kinds.get(int(head["kind"]), "")), Arm(head["arm"]))
+            numbers.append(self._edges.setdefault(where, len(self._edges)))
+        return np.array(numbers, np.int64)[row]
+
+    def _close(self, now_s: float) -> None:
+        until = closed_until(now_s)
+        for number in sorted(number for number in self._open if number < until):
+            self._beats.append(self._beat(number, self._open.pop(number)))
+
+    def _beat(self, number: int, parts: _Parts) -> Beat:
+        task, edge = np.concatenate(parts.task), np.concatenate(parts.edge)
+        heads, row = group(_mixed(task, edge.astype(np.uint64)))
+        messages = np.bincount(row, np.concatenate(parts.messages)).astype(np.int64)
+        again = np.bincount(row, np.concatenate(parts.again)).astype(np.int64)
+        edge, task = edge[heads], task[heads]
+        names = list(self._edges)
+        sent = {}
+        for here in np.unique(edge).tolist():
+            rows = edge == here
+            heavy = rows & (messages >= HEAVY)
+            sent[names[here]] = Sent(
+                messages=int(messages[rows].sum()),
+                again=int(again[rows].sum()),
+                tasks=int(rows.sum()),
+                heavy=_heaviest(zip(task[heavy].tolist(), messages[heavy].tolist(), strict=True)),
+            )
+        arms = np.array([where.arm for where in names])[edge]
+        tasks = {arm: len(np.unique(task[arms == arm])) for arm in Arm if (arms == arm).any()}
+        return Beat(at=number, sent=sent, tasks=tasks)
+
+
+def closed_until(now_s: float) -> int:
+    """Return the first second that is still open."""
+    return floor(now_s - LAG_S)
+
+
+def merge_beats(parts: Sequence[Beats]) -> Beats:
+    """Return the seconds that all collectors have closed, summed; no task may be in two."""
+    until = min(part.until for part in parts)
+    beats: dict[int, Beat] = {}
+    for beat in _all(parts):
+        if beat.at < until:
+            known = beats.get(beat.at)
+            beats[beat.at] = beat if known is None else known.plus(beat)
+    return Beats(until=until, beats=tuple(beats[at] for at in sorted(beats)))
+
+
+def _all(parts: Iterable[Beats]) -> Iterable[Beat]:
+    return (beat for part in parts for beat in part.beats)
+
+
+def _heaviest(tasks: Iterable[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
+    return tuple(sorted(tasks, key=lambda one: (-one[1], one[0]))[:HEAVY_NAMED])
+
+
+def _mixed(task: Keys, where: npt.NDArray[Any]) -> Keys:
+    mixed: Keys = task ^ (where + np.uint64(1)) * np.uint64(0x9E37_79B9_7F4A_7C15)
+    return mixed
