@@ -6,8 +6,9 @@ import numpy as np
 
 from rolewise.graphs.patterns.columns import sends_matrix
 from rolewise.graphs.patterns.divergence import root_js
+from rolewise.graphs.patterns.relabelling import relabelled_sums
 from rolewise.graphs.patterns.report import GraphDistance
-from rolewise.graphs.patterns.strata import Labels, Strata
+from rolewise.graphs.patterns.strata import Strata
 from rolewise.graphs.task_rows import Figures, TaskRows
 
 DRAWS = 999
@@ -29,19 +30,23 @@ def graph_distance(
     sends = sends_matrix(rows, strata)
     if len(strata) == 0 or not sends[strata.canary].any() or not sends[~strata.canary].any():
         return None
-    seen = _distances(strata.canary[None, :].astype(np.float32), sends)[0]
-    drawn = np.concatenate([_distances(chunk, sends) for chunk in strata.chunks(DRAWS, rng)])
+    total = sends.sum(axis=0)
+    seen = _distances(sends[strata.canary].sum(axis=0)[None, :], total)[0]
+    drawn = np.concatenate(
+        [
+            _distances(np.rint(sums[:, 0].astype(np.float64)), total)
+            for sums in relabelled_sums(strata, sends.astype(np.float32), DRAWS, rng)
+        ]
+    )
     return GraphDistance(
         value=float(seen),
         null_95=float(np.quantile(drawn, 0.95)),
-        p=float((1 + (drawn >= seen - 1e-9).sum()) / (DRAWS + 1)),
+        p=float((1 + (drawn >= seen - 1e-9).sum()) / (len(drawn) + 1)),
     )
 
 
-def _distances(labels: Labels, sends: Figures) -> Figures:
-    canary = (labels @ sends.astype(np.float32)).astype(np.float64)
-    baseline = np.maximum(sends.sum(axis=0) - canary, 0.0)
-    return root_js(_normed(canary), _normed(baseline))
+def _distances(canary: Figures, total: Figures) -> Figures:
+    return root_js(_normed(canary), _normed(total - canary))
 
 
 def _normed(counts: Figures) -> Figures:

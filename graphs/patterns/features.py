@@ -19,7 +19,7 @@ from rolewise.graphs.patterns.columns import Column
 from rolewise.graphs.patterns.effects import Effect, find_effect, is_large_enough
 from rolewise.graphs.patterns.relabelling import search
 from rolewise.graphs.patterns.report import PatternFinding
-from rolewise.graphs.patterns.strata import Labels, Strata
+from rolewise.graphs.patterns.strata import Strata
 from rolewise.graphs.task_rows import Figures
 
 _ROUNDING = 1e-4  # float32 sums; equal sums must count as equal
@@ -57,25 +57,35 @@ def compare_features(
     if not columns or len(strata) == 0:
         empty = np.zeros(len(columns))
         return FeatureTest(empty + 1.0, empty, empty, 0)
-    centred = np.column_stack([_centre(column, strata) for column in columns])
-    deviation = np.sqrt(strata.variance(centred))
+    scaled = np.empty((len(strata), len(columns)), order="F")
+    for place, column in enumerate(columns):
+        scaled[:, place] = _centre(column, strata)
+    deviation = np.sqrt(strata.variance(scaled))
     varies = deviation > 1e-12  # noqa: PLR2004 (a column that is the same in all tasks)
-    scaled = np.divide(centred, deviation, out=np.zeros_like(centred), where=varies)
+    scaled /= np.where(varies, deviation, np.inf)
     statistic = scaled[strata.canary].sum(axis=0)
     one_sided = np.array([column.is_one_sided for column in columns])
     seen = np.where(one_sided, statistic, np.abs(statistic))
     seen[~varies] = -np.inf
 
-    both_ways = scaled[:, ~one_sided].astype(np.float32)
-    one_way = scaled[:, one_sided].astype(np.float32)
+    # What counts both ways stands first, so that all is one table of sums.
+    order = np.argsort(one_sided, kind="stable")
+    both_ways = int((~one_sided).sum())
 
-    def largest(labels: Labels) -> Figures:
-        sums = labels @ both_ways
-        top = np.maximum(sums.max(axis=1, initial=0), -sums.min(axis=1, initial=0))
-        top = np.maximum(top, (labels @ one_way).max(axis=1, initial=0))
+    def largest(sums: Figures) -> Figures:
+        sums = sums[:, 0]
+        top = np.maximum(sums.max(axis=1), -sums[:, :both_ways].min(axis=1, initial=0))
         return np.asarray(top, np.float64)
 
-    found = search(strata, seen, largest, alpha=alpha, rng=rng, rounding=_ROUNDING)
+    found = search(
+        strata,
+        scaled[:, order].astype(np.float32),
+        seen,
+        largest,
+        alpha=alpha,
+        rng=rng,
+        rounding=_ROUNDING,
+    )
     return FeatureTest(found.p(seen), statistic, deviation, found.drawn)
 
 

@@ -142,6 +142,18 @@ class Strata:
         for begin in range(0, total, CHUNK):
             yield self.draw(min(CHUNK, total - begin), rng)
 
+    def shapes(self, of: slice) -> Iterator[tuple[int, int, int]]:
+        """Yield strata of one size and equally many canaries: first task, how many, their size.
+
+        Args:
+            of: A run of the used tasks; whole strata.
+        """
+        for group in self._groups:
+            begin = max(group.begin, of.start)
+            end = min(group.span.stop, of.stop)
+            if begin < end:
+                yield begin, (end - begin) // group.size, group.size
+
     def _grouped(self) -> Iterator[_Group]:
         pairs = list(zip(self.sizes.tolist(), self.canaries.tolist(), strict=True))
         begin = 0

@@ -16,9 +16,9 @@ import numpy as np
 
 from rolewise.graphs.patterns.columns import moves_matrix
 from rolewise.graphs.patterns.divergence import root_js
-from rolewise.graphs.patterns.relabelling import search
+from rolewise.graphs.patterns.relabelling import drawn_sums, search
 from rolewise.graphs.patterns.report import PatternFinding
-from rolewise.graphs.patterns.strata import CHUNK, Labels, Places, Strata
+from rolewise.graphs.patterns.strata import CHUNK, Places, Strata
 from rolewise.graphs.task_rows import Figures, TaskRows
 
 FEWEST_MOVES = 20
@@ -118,18 +118,33 @@ def find_transitions(
     if not states.names or len(strata) == 0:
         return []
     blocks = list(_blocks(strata))
-    seen = _statistic(states, blocks, strata.canary[None, :].astype(np.float32))[0]
-    usual = _statistic(states, blocks, strata.draw(CHUNK, rng))
+    moves = [states.counts[block] for block in blocks]
+    divergence = _Divergence(states, np.stack([some.sum(axis=0) for some in moves]))
+    on_canary = [
+        some[strata.canary[block]].sum(axis=0) for some, block in zip(moves, blocks, strict=True)
+    ]
+    seen = divergence(np.stack(on_canary)[None])[0]
+    drawn = drawn_sums(strata, states.counts, CHUNK, rng, blocks)
+    usual = np.concatenate([divergence(sums) for sums in drawn])
     centre, spread = usual.mean(axis=0), usual.std(axis=0)
     varies = spread > 1e-9  # noqa: PLR2004
     spread = np.where(varies, spread, 1.0)
     score = np.where(varies, (seen - centre) / spread, -np.inf)
 
-    def largest(labels: Labels) -> Figures:
-        scores = (_statistic(states, blocks, labels) - centre) / spread
+    def largest(sums: Figures) -> Figures:
+        scores = (divergence(sums) - centre) / spread
         return np.asarray(np.where(varies, scores, -np.inf).max(axis=1))
 
-    found = search(strata, score, largest, alpha=alpha, rng=rng, rounding=_ROUNDING)
+    found = search(
+        strata,
+        states.counts,
+        score,
+        largest,
+        alpha=alpha,
+        rng=rng,
+        rounding=_ROUNDING,
+        parts=blocks,
+    )
     p = found.p(score)
     findings = [
         _finding(states, state, strata, float(p[state]), alpha)
@@ -156,21 +171,40 @@ def _blocks(strata: Strata) -> Iterator[slice]:
         begin += size
 
 
-def _statistic(states: States, blocks: list[slice], labels: Labels) -> Figures:
-    """Return the cube root of each state's G: one row a labelling."""
-    total = np.zeros((len(labels), len(states.names)))
-    for block in blocks:
-        counts = states.counts[block]
-        canary = (labels[:, block] @ counts.astype(np.float32)).astype(np.float64)
-        both = counts.sum(axis=0)
-        baseline = np.maximum(both - canary, 0.0)
-        cells = _x_log_x(canary) + _x_log_x(baseline) - _x_log_x(both)
-        inner = np.add.reduceat(cells, states.starts, axis=1)
-        on_canary = np.add.reduceat(canary, states.starts, axis=1)
-        on_baseline = np.add.reduceat(baseline, states.starts, axis=1)
-        margins = _x_log_x(on_canary) + _x_log_x(on_baseline) - _x_log_x(on_canary + on_baseline)
-        total += 2.0 * (inner - margins)
-    return np.cbrt(np.maximum(total, 0.0))
+class _Divergence:
+    """How far the choices in each state are apart: the cube root of G, for many labellings.
+
+    Args:
+        states: The moves.
+        all_moves: Moves of all tasks: blocks x columns.
+    """
+
+    def __init__(self, states: States, all_moves: Figures) -> None:
+        self._starts = states.starts
+        self._all = all_moves
+        in_state = self._by_state(all_moves)
+        self._in_state = in_state
+        # What no labelling changes.
+        self._fixed = _x_log_x(in_state) - self._by_state(_x_log_x(all_moves))
+
+    def __call__(self, canary: Figures) -> Figures:
+        """Return one row a labelling, one column a state.
+
+        Args:
+            canary: Moves of the canary tasks: labellings x blocks x columns.
+        """
+        canary = np.rint(canary)
+        total = np.zeros((len(canary), len(self._starts)))
+        for block, (moves, in_state) in enumerate(zip(self._all, self._in_state, strict=True)):
+            ours = canary[:, block]
+            total += self._by_state(_x_log_x(ours) + _x_log_x(moves - ours))
+            on_canary = self._by_state(ours)
+            total -= _x_log_x(on_canary) + _x_log_x(in_state - on_canary)
+            total += self._fixed[block]
+        return np.cbrt(np.maximum(2.0 * total, 0.0))
+
+    def _by_state(self, columns: Figures) -> Figures:
+        return np.add.reduceat(columns, self._starts, axis=-1)
 
 
 def _x_log_x(values: Figures) -> Figures:
