@@ -88,9 +88,14 @@ class ExchangeServer:
         if message_id in desk.taken:
             return
         desk.taken.add(message_id)
-        task = asyncio.get_running_loop().create_task(self._answer(wire))
+        task = asyncio.get_running_loop().create_task(self._serve(desk, wire))
         desk.running[message_id] = task
-        task.add_done_callback(lambda done: desk.finish(message_id, done))
+        # One that is cancelled before it began never gets to its own end.
+        task.add_done_callback(lambda _: desk.finish(message_id, None))
+
+    async def _serve(self, desk: _Desk, wire: MessageWire) -> None:
+        # Not left to the callback: that runs a round of the loop later.
+        desk.finish(wire[0], await self._answer(wire))
 
     async def _answer(self, wire: MessageWire) -> ReplyWire:
         try:
@@ -153,7 +158,7 @@ class _Desk:
 
     def __init__(self) -> None:
         self.taken: set[int] = set()
-        self.running: dict[int, asyncio.Task[ReplyWire]] = {}
+        self.running: dict[int, asyncio.Task[None]] = {}
         self.unwanted: set[int] = set()
         self.void: set[int] = set()
         self.heard_at = 0.0
@@ -170,14 +175,15 @@ class _Desk:
             self.void.add(number)
             self._ready.extend(self._given.pop(number, ()))
 
-    def finish(self, message_id: int, done: asyncio.Task[ReplyWire]) -> None:
-        """Make a reply ready, unless nobody wants it."""
-        del self.running[message_id]
-        if message_id in self.unwanted or done.cancelled():
+    def finish(self, message_id: int, reply: ReplyWire | None) -> None:
+        """Make a reply ready, unless nobody wants it; None: it was cancelled. Only once counts."""
+        if self.running.pop(message_id, None) is None:
+            return
+        if message_id in self.unwanted or reply is None:
             self.unwanted.discard(message_id)
             self.taken.discard(message_id)
         else:
-            self._ready.append(done.result())
+            self._ready.append(reply)
         # Also when the last one was withdrawn: an exchange must not wait for nothing.
         self._relieve()
 
