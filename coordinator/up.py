@@ -23,6 +23,7 @@ from rolewise.fleet.harness.workload import NOTHING_NEW
 from rolewise.fleet.spec import SpecError
 
 DESCRIPTION = "server.json"
+INTERRUPTED = 130
 STOP_LIMIT_S = 60.0
 ANSWER_LIMIT_S = 3.0
 STALL_S = 60.0
@@ -95,6 +96,8 @@ def run_up(
     )
     try:
         return asyncio.run(_serve(server, read, data, host, port, token_file, workload, say))
+    except asyncio.CancelledError:  # SIGTERM before it served
+        return INTERRUPTED
     except StoreError as error:
         raise error_of(error) from error
     except ConnectionError as error:
