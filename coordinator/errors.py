@@ -164,6 +164,16 @@ ERROR_KINDS: dict[str, ErrorKind] = {
             meaning="The fleet was not given the task. Send it again after `Retry-After`.",
         ),
         ErrorKind(
+            code="too_many_streams",
+            title="Too many event streams",
+            status=429,
+            exit_code=2,
+            meaning=(
+                "So many readers follow rollouts that one more is not served. Read the events as "
+                "a list, or come back after `Retry-After`."
+            ),
+        ),
+        ErrorKind(
             code="unavailable",
             title="Rolewise cannot do it now",
             status=503,

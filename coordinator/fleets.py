@@ -26,7 +26,7 @@ from rolewise.coordinator.plan.foretell import Forecast
 from rolewise.coordinator.plan.order import place_roles
 from rolewise.coordinator.plan.plan import Plan, PlanRefused, Release
 from rolewise.coordinator.rollout.decide import Refusal, undo_target
-from rolewise.coordinator.rollout.state import Rollout
+from rolewise.coordinator.rollout.state import NOT_STARTED, Rollout
 from rolewise.coordinator.scoring import scorer_problem
 from rolewise.coordinator.traffic import read_traffic
 from rolewise.fleet.release import TargetError, definition, first_release, parse_target
@@ -332,16 +332,34 @@ async def register(
     )
 
 
-async def bring_up(runtime: Runtime, spec: FleetSpec, fleet: FleetState, *, fencing: int) -> None:
-    """Start every role's stable version and put the first table in force; safe to repeat."""
+async def bring_up(
+    runtime: Runtime,
+    spec: FleetSpec,
+    fleet: FleetState,
+    *,
+    last: Rollout = NOT_STARTED,
+    fencing: int,
+) -> None:
+    """Start every role's stable version and put the first table in force; safe to repeat.
+
+    While a rollout runs, as `last`, the fleet is brought to where its log stands instead: the
+    replicas that it has had confirmed, and its newest table. What it wants next is its
+    controller's part.
+    """
     assert fleet.registered is not None  # noqa: S101
+    goes_on = bool(last.sequence) and not last.phase.is_final and not fleet.is_fresh
+    table = last.table if goes_on else fleet.registered.table
+    wanted = {
+        (route.role, route.stable): role_settings(spec, route.role).replicas
+        for route in table.routes
+    }
+    if goes_on:
+        wanted |= {one: replicas for one, replicas in last.replicas.items() if replicas}
     definitions = definitions_of(spec)
     await asyncio.gather(
         *(
-            runtime.scale(
-                definitions[role, version], role_settings(spec, role).replicas, fencing=fencing
-            )
-            for role, version in fleet.registered.release.items()
+            runtime.scale(definitions[one], replicas, fencing=fencing)
+            for one, replicas in wanted.items()
         )
     )
-    await runtime.install(fleet.registered.table, fencing=fencing)
+    await runtime.install(table, fencing=fencing)

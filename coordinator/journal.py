@@ -106,6 +106,8 @@ class Journal(Bulletin):
     async def register(self, entry: FleetRegistered) -> FleetState:
         """Note that a fleet starts with this file, release and table.
 
+        A fleet that was away while a rollout of it ran, with this very file, is as it was.
+
         Raises:
             RolewiseError: `rollout_in_progress`: a rollout of it is running by another file.
         """
@@ -114,10 +116,13 @@ class Journal(Bulletin):
             state = await self._read_fleet(entry.fleet)
             last = await self.last_rollout(state)
             if last.sequence and not last.phase.is_final and not state.is_fresh:
+                if state.registered is not None and state.registered.text == entry.text:
+                    return state  # the fleet was away while its rollout ran, and goes on
                 raise RolewiseError(
                     "rollout_in_progress",
                     f"rollout {last.id} of fleet {entry.fleet!r} is {last.phase}: "
                     "its fleet cannot be registered anew until it has ended",
+                    hint="start it with its file as that was, then wait or abort the rollout",
                 )
             if await self._append_fleet(state, entry):
                 return await self._read_fleet(entry.fleet)

@@ -113,7 +113,12 @@ async def _rehearse(
     clock = LoopClock()
     store = MemoryStore(clock)
     journal = Journal(store, lambda: EPOCH + timedelta(seconds=clock.now()))
-    runtime = LocalRuntime(entry=tuple(spec.entry), seed=seed, guards=guard_limits(spec.guards))
+    runtime = LocalRuntime(
+        entry=tuple(spec.entry),
+        seed=seed,
+        guards=guard_limits(spec.guards),
+        tasks_in_flight=spec.tasks_in_flight,
+    )
     fleets = Fleets(
         journal=journal,
         runtimes={spec.fleet: runtime},

@@ -7,8 +7,11 @@ it also ends: an own Ray, the embedded store, and the fleets.
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
 import secrets
+import socket
+import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -23,12 +26,15 @@ from rolewise.coordinator.last_known import look
 from rolewise.coordinator.plan.capacity import Capacity
 from rolewise.coordinator.store.embedded import EmbeddedServer
 from rolewise.coordinator.store.keeper import StoreKeeper
-from rolewise.coordinator.store.port import StoreError
+from rolewise.coordinator.store.port import Lease, StoreError
 from rolewise.coordinator.store.redis import RedisStore, connect_store
 from rolewise.coordinator.tidying import tidy
 from rolewise.fleet.spec import FleetSpec, guard_limits, parse_fleet
 
 LEASE_S = 30.0
+SERVING_S = 10.0
+"""A server that has not been heard of for so long serves its fleets no more."""
+LEASE_WAIT_S = 12.0
 LOOK_S = 1.0
 TIDY_EVERY = 60
 """Looks between two times that logs which are long over are packed."""
@@ -96,6 +102,8 @@ class Server:
         self._say = say
         self._keeper: StoreKeeper | None = None
         self._looking: asyncio.Task[None] | None = None
+        self._holder = f"up-{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
+        self._leases: dict[str, Lease] = {}
         self._store: RedisStore | None = None
         self._runtimes: dict[str, Any] = {}
         self._has_ray = False
@@ -120,7 +128,7 @@ class Server:
             await self._store.accept_loss()
         await self._store.check_whole()
         journal = Journal(self._store, lambda: datetime.now(UTC))
-        self._looking = asyncio.create_task(_look_for_ever(journal))
+        self._looking = asyncio.create_task(self._serve_on(journal))
         await asyncio.to_thread(self._start_ray)
         await asyncio.gather(*(self._start_fleet(file, journal, store_url) for file in self._files))
         return Fleets(
@@ -155,26 +163,65 @@ class Server:
             cluster.join_ray(self._ray_address)
 
     async def _start_fleet(self, file: FleetFile, journal: Journal, store_url: str) -> None:
-        from rolewise.coordinator.actor import start_coordinator  # noqa: PLC0415
+        from rolewise.coordinator.actor import (  # noqa: PLC0415
+            start_coordinator,
+            stop_coordinator,
+        )
         from rolewise.fleet.ray.environment import read_search_path  # noqa: PLC0415
         from rolewise.fleet.ray.runtime import RayRuntime  # noqa: PLC0415
 
         spec = file.spec
         self._say(f"starting fleet {spec.fleet}: {len(spec.roles)} roles")
         assert self._store is not None  # noqa: S101
-        lease = await self._store.acquire(f"fleet/{spec.fleet}", f"up-{os.getpid()}", LEASE_S)
-        if lease is None:
-            raise RolewiseError(
-                "unavailable", f"fleet {spec.fleet!r} is led by another Rolewise on this store"
-            )
+        await self._acquire(f"up/{spec.fleet}", SERVING_S)
+        # Of a server that was killed: a new one follows, with the address of the store as it is.
+        await asyncio.to_thread(stop_coordinator, spec.fleet)
+        lease = await self._acquire(f"fleet/{spec.fleet}", LEASE_S)
         runtime = await RayRuntime.launch(
-            spec.fleet, entry=tuple(spec.entry), guards=guard_limits(spec.guards)
+            spec.fleet,
+            entry=tuple(spec.entry),
+            guards=guard_limits(spec.guards),
+            tasks_in_flight=spec.tasks_in_flight,
         )
         self._runtimes[spec.fleet] = runtime
         state = await register(journal, spec, text=file.text, file=file.file, by="up")
-        await bring_up(runtime, spec, state, fencing=lease.number())
+        last = await journal.last_rollout(state)
+        await bring_up(runtime, spec, state, last=last, fencing=lease.number())
         await self._store.release(lease)
         await start_coordinator(spec.fleet, store_url, read_search_path())
+
+    async def _acquire(self, name: str, ttl_s: float) -> Lease:
+        """Get a lease; one whose holder was killed runs out soon, so wait for a while.
+
+        Raises:
+            RolewiseError: `unavailable`: its holder lives.
+        """
+        assert self._store is not None  # noqa: S101
+        until_s = time.monotonic() + LEASE_WAIT_S
+        while True:
+            lease = await self._store.acquire(name, self._holder, ttl_s)
+            if lease is not None:
+                self._leases[name] = lease
+                return lease
+            if time.monotonic() >= until_s:
+                fleet = name.partition("/")[2]
+                raise RolewiseError(
+                    "unavailable", f"fleet {fleet!r} is led by another Rolewise on this store"
+                )
+            await asyncio.sleep(LOOK_S)
+
+    async def _serve_on(self, journal: Journal) -> None:
+        """Keep the fleets ours, know how the store is, and tidy it up, also while nobody asks."""
+        for looks in itertools.count():
+            try:
+                for name in [name for name in self._leases if name.startswith("up/")]:
+                    await journal.store.acquire(name, self._holder, SERVING_S)
+                await look(journal)
+                if looks % TIDY_EVERY == 0:
+                    await tidy(journal)
+            except (StoreError, RolewiseError):
+                pass  # the store's watcher has logged it, and status pages say so
+            await asyncio.sleep(LOOK_S)
 
     async def stop(self) -> None:
         """End what was started, in the opposite order; safe to call again."""
@@ -195,25 +242,15 @@ class Server:
             await asyncio.gather(self._looking, return_exceptions=True)
             self._looking = None
         if self._store is not None:
+            with suppress(StoreError):
+                for lease in self._leases.values():
+                    await self._store.release(lease)
+            self._leases.clear()
             await self._store.close()
             self._store = None
         if self._keeper is not None:
             await asyncio.to_thread(self._keeper.stop)
             self._keeper = None
-
-
-async def _look_for_ever(journal: Journal) -> None:
-    """Know how the store is, and what it says, also while nobody asks."""
-    looks = 0
-    while True:
-        try:
-            await look(journal)
-            if looks % TIDY_EVERY == 0:
-                await tidy(journal)
-        except (StoreError, RolewiseError):
-            pass  # the store's watcher has logged it, and status pages say so
-        looks += 1
-        await asyncio.sleep(LOOK_S)
 
 
 def _use_known_token() -> None:

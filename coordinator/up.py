@@ -23,8 +23,11 @@ from rolewise.fleet.harness.workload import NOTHING_NEW
 from rolewise.fleet.spec import SpecError
 
 DESCRIPTION = "server.json"
+INTERRUPTED = 130
 STOP_LIMIT_S = 60.0
 ANSWER_LIMIT_S = 3.0
+STALL_S = 60.0
+"""What a connection may take nothing of what is sent to it."""
 STREAMS_END_S = 2
 """What open event streams get when the server ends."""
 
@@ -82,7 +85,7 @@ def run_up(
     if workload:
         for file in read:
             workload_of(file.spec, seed=1)  # refuses a file that describes none
-    _check_port(host, port)
+    listen(host, port).close()  # what cannot be had later is better told now
     server = Server(
         read,
         data=data,
@@ -93,6 +96,8 @@ def run_up(
     )
     try:
         return asyncio.run(_serve(server, read, data, host, port, token_file, workload, say))
+    except asyncio.CancelledError:  # SIGTERM before it served
+        return INTERRUPTED
     except StoreError as error:
         raise error_of(error) from error
     except ConnectionError as error:
@@ -133,8 +138,6 @@ async def _serve(
             web = uvicorn.Server(
                 uvicorn.Config(
                     app,
-                    host=host,
-                    port=port,
                     log_level="warning",
                     lifespan="off",
                     timeout_graceful_shutdown=STREAMS_END_S,
@@ -151,7 +154,7 @@ async def _serve(
                 # they must not cut off what is ended after it.
                 loop.add_signal_handler(ending, lambda: None)
             try:
-                await web.serve()
+                await web.serve(sockets=[listen(host, port)])
             finally:
                 for task in traffic:
                     task.cancel()
@@ -193,15 +196,25 @@ def _describe(data: Path, url: str) -> None:
     (data / DESCRIPTION).write_text(json.dumps({"pid": os.getpid(), "url": url}))
 
 
-def _check_port(host: str, port: int) -> None:
-    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError as error:
-            raise RolewiseError(
-                "bad_input", f"cannot listen at {host}:{port}: {error.strerror}", hint="--port"
-            ) from error
+def listen(host: str, port: int) -> socket.socket:
+    """Return a socket that is bound to an address.
+
+    Raises:
+        RolewiseError: `bad_input`: it cannot be had.
+    """
+    bound = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if hasattr(socket, "TCP_USER_TIMEOUT"):
+        # Connections inherit it: the kernel drops one whose peer takes nothing for so long.
+        bound.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(STALL_S * 1000))
+    try:
+        bound.bind((host, port))
+    except OSError as error:
+        bound.close()
+        raise RolewiseError(
+            "bad_input", f"cannot listen at {host}:{port}: {error.strerror}", hint="--port"
+        ) from error
+    return bound
 
 
 def take_down(data: Path, *, say: Say = print) -> int:

@@ -20,7 +20,7 @@ from rolewise.agents.errors import AgentError, LoopGuard, NoReplica, Overloaded
 from rolewise.agents.message import OUTSIDE
 from rolewise.fleet.messenger import Envelope, Messenger
 from rolewise.fleet.routing.assign import assignments
-from rolewise.fleet.runtime import TaskCounts
+from rolewise.fleet.runtime import TASKS_IN_FLIGHT, TaskCounts
 from rolewise.fleet.task import Outcome, TaskRecord, TaskRequest, task_key
 from rolewise.graphs.interactions import Arm
 
@@ -95,7 +95,7 @@ class Gateway:
         *,
         messenger: Messenger,
         entry: tuple[str, ...],
-        tasks_in_flight: int = 10_000,
+        tasks_in_flight: int = TASKS_IN_FLIGHT,
         settle_s: float = 1.0,
         guard: TaskGuard | None = None,
     ) -> None:

@@ -18,6 +18,7 @@ from rolewise.coordinator.api.examples import PROBLEM_KIND
 from rolewise.coordinator.api.guard import BODY_LIMIT, Guard
 from rolewise.coordinator.api.openapi import answers, describe_with
 from rolewise.coordinator.api.problems import ProblemKind, add_problem_handlers, explain
+from rolewise.coordinator.api.streams import Streams
 from rolewise.coordinator.fleets import Fleets
 from rolewise.coordinator.last_known import away_alerts, look
 from rolewise.coordinator.store.port import StoreError
@@ -58,6 +59,7 @@ def create_app(
     ready: Ready | None = None,
     body_limit: int = BODY_LIMIT,
     keep_alive_s: float = watch.KEEP_ALIVE_S,
+    streams: Streams | None = None,
 ) -> FastAPI:
     """Return the API.
 
@@ -68,6 +70,7 @@ def create_app(
         ready: What must be ready besides the store.
         body_limit: Bytes that a request's body may have.
         keep_alive_s: Silence after which an event stream sends a comment.
+        streams: The event streams; the usual limits when left out.
     """
     info = info or ServerInfo()
     app = FastAPI(
@@ -80,6 +83,7 @@ def create_app(
     app.state.fleets = fleets
     app.state.access = access
     app.state.keep_alive_s = keep_alive_s
+    app.state.streams = streams or Streams()
     add_problem_handlers(app)
     app.add_middleware(Guard, has_tokens=access is not None, body_limit=body_limit)
     for module in (fleets_api, rollouts, watch, tasks, graph, graph_diff):

@@ -7,11 +7,11 @@ from collections.abc import AsyncIterator
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Header, Query, Request, Response
-from fastapi.responses import StreamingResponse
 
 from rolewise.coordinator.api.deps import RolloutPath, Served, Viewer
 from rolewise.coordinator.api.examples import EVENTS
 from rolewise.coordinator.api.openapi import answers
+from rolewise.coordinator.api.streams import MEDIA_TYPE, Streams
 from rolewise.coordinator.errors import RolewiseError
 from rolewise.coordinator.journal import Journal
 from rolewise.coordinator.store.port import StoreUnavailable
@@ -25,7 +25,6 @@ AWAY_S = 1.0
 EVENTS_AT_ONCE = 100
 """Events that a stream holds in memory for its reader, at most."""
 
-_STREAM = "text/event-stream"
 _ID_DIGITS = 18
 
 
@@ -35,11 +34,13 @@ _ID_DIGITS = 18
     summary="What happened in a rollout",
     description="A list by default. With `Accept: text/event-stream` the events come as they "
     "happen, each with its number as the event's id, so that a client that was cut off goes on "
-    "with `Last-Event-ID`. A comment is sent now and then to show that the stream lives.",
+    "with `Last-Event-ID`. A comment is sent now and then to show that the stream lives. A reader "
+    "that takes nothing for half a minute is cut off.",
     responses=answers(
         EVENTS,
         "unknown_rollout",
-        other={_STREAM: f"id: 1\ndata: {EVENTS.events[0].to_json()}\n\n"},
+        "too_many_streams",
+        other={MEDIA_TYPE: f"id: 1\ndata: {EVENTS.events[0].to_json()}\n\n"},
     ),
 )
 async def read_events(
@@ -61,7 +62,7 @@ async def read_events(
     """Return events behind a number."""
     after = after if last_event_id is None else _number(last_event_id)
     state = await fleets.journal.rollout(rollout)
-    if _STREAM in request.headers.get("accept", ""):
+    if MEDIA_TYPE in request.headers.get("accept", ""):
         keep_alive_s: float = request.app.state.keep_alive_s
         events = follow(
             fleets.journal,
@@ -70,7 +71,8 @@ async def read_events(
             until_end=until == "end",
             keep_alive_s=keep_alive_s,
         )
-        return StreamingResponse(events, media_type=_STREAM, headers={"Cache-Control": "no-store"})
+        streams: Streams = request.app.state.streams
+        return streams.answer(events)
     read = await fleets.journal.events(rollout, after=after, limit=limit)
     return EventsView(
         rollout=rollout,

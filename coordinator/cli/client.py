@@ -24,6 +24,8 @@ PATIENCE_S = 1.0
 LOST_S = 30.0
 """A lost server is tried again for so long."""
 
+_COMES_BACK = frozenset({HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE})
+
 AnyView = TypeVar("AnyView", bound=View)
 
 
@@ -69,7 +71,8 @@ class Client:
         reader gets a turn every `patience_s` and no event is missed. It never ends by itself.
 
         Raises:
-            RolewiseError: `unavailable` when the server stays away; what else it answers.
+            RolewiseError: `unavailable` when the server stays away, or why it cannot serve for
+                so long; what else it answers.
         """
         lost_at: float | None = None
         while True:
@@ -81,10 +84,13 @@ class Client:
                     yield event
             except httpx.ReadTimeout:
                 lost_at = None
-            except httpx.TransportError as error:
+            except (httpx.TransportError, RolewiseError) as error:
+                told = error if isinstance(error, RolewiseError) else self._unreachable(error)
+                if told.kind.status not in _COMES_BACK:
+                    raise
                 lost_at = lost_at or time.monotonic()
                 if time.monotonic() - lost_at > LOST_S:
-                    raise self._unreachable(error) from error
+                    raise told from error
                 time.sleep(patience_s)
             yield None
 

@@ -7,15 +7,12 @@ at longer and longer intervals, and `trouble` says why.
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from collections.abc import Callable
 
 from rolewise.coordinator.store.embedded import EmbeddedServer
 from rolewise.coordinator.store.port import StoreError
-
-log = logging.getLogger(__name__)
 
 LOOK_S = 0.2
 FIRST_WAIT_S = 0.2
@@ -84,6 +81,5 @@ class StoreKeeper:
 
     def _tell(self, trouble: str) -> None:
         if trouble != self._trouble:
-            log.warning("%s", trouble)
             self._say(trouble)
         self._trouble = trouble

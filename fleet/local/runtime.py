@@ -23,6 +23,7 @@ from rolewise.fleet.replica import ReplicaCore
 from rolewise.fleet.routing.router import Router
 from rolewise.fleet.routing.table import RoutingTable
 from rolewise.fleet.runtime import (
+    TASKS_IN_FLIGHT,
     CapacityShort,
     Fenced,
     Observation,
@@ -63,6 +64,7 @@ class LocalRuntime:
         max_replicas: The size of this pretend cluster; 0 for no limit.
         settle_s: See `Gateway`.
         guards: Hard limits at which a task is ended.
+        tasks_in_flight: See `Gateway`.
     """
 
     def __init__(
@@ -74,6 +76,7 @@ class LocalRuntime:
         max_replicas: int = 0,
         settle_s: float = 0.5,
         guards: GuardLimits | None = None,
+        tasks_in_flight: int = TASKS_IN_FLIGHT,
     ) -> None:
         self._guards = guards or GuardLimits()
         self.network = network or Network(seed=seed)
@@ -89,6 +92,7 @@ class LocalRuntime:
         self._gateway = Gateway(
             messenger=self._messenger(0, 0, self._gateway_recorder),
             entry=entry,
+            tasks_in_flight=tasks_in_flight,
             settle_s=settle_s,
             guard=_LocalGuard(self),
         )

@@ -97,6 +97,7 @@ class GatewayActor:
                 gateway = Gateway(
                     messenger=process.messenger,
                     entry=self._settings.entry,
+                    tasks_in_flight=self._settings.tasks_in_flight,
                     settle_s=self._settings.settle_s,
                     guard=_Guard(process, self._settings.guards),
                 )

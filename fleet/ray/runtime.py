@@ -24,7 +24,7 @@ from rolewise.fleet.ray.replica import MAX_CONCURRENCY
 from rolewise.fleet.ray.staff import keeper_options
 from rolewise.fleet.ray.view import Settings
 from rolewise.fleet.routing.table import RoutingTable
-from rolewise.fleet.runtime import Observation, VersionDefinition
+from rolewise.fleet.runtime import TASKS_IN_FLIGHT, Observation, VersionDefinition
 from rolewise.fleet.task import TaskRecord, TaskRequest, task_key
 from rolewise.graphs.guard_limits import GuardLimits
 from rolewise.graphs.interaction_graph import InteractionWindows
@@ -63,6 +63,7 @@ class RayRuntime:
         collectors: int = 1,
         settle_s: float = 2.0,
         guards: GuardLimits | None = None,
+        tasks_in_flight: int = TASKS_IN_FLIGHT,
     ) -> RayRuntime:
         """Start a fleet without replicas; one that runs already is attached to."""
         settings = Settings(
@@ -72,6 +73,7 @@ class RayRuntime:
             settle_s=settle_s,
             search_path=read_search_path(),
             guards=guards or GuardLimits(),
+            tasks_in_flight=tasks_in_flight,
         )
         options = keeper_options(names.head_name(fleet))
         actor: Any = ray.remote(FleetHead).options(**options, max_concurrency=MAX_CONCURRENCY)

@@ -8,6 +8,7 @@ from typing import Any
 
 from rolewise.agents.message import Address
 from rolewise.fleet.routing.table import RoutingTable
+from rolewise.fleet.runtime import TASKS_IN_FLIGHT
 from rolewise.graphs.guard_limits import GuardLimits
 
 
@@ -22,6 +23,7 @@ class Settings:
             this time: each delivery costs some milliseconds, however little is in it.
         search_path: Folders that agents may be imported from, beside what is installed.
         guards: Hard limits at which a task is ended.
+        tasks_in_flight: See `rolewise.fleet.gateway.Gateway`.
     """
 
     fleet: str
@@ -30,6 +32,7 @@ class Settings:
     settle_s: float = 2.0
     search_path: tuple[str, ...] = ()
     guards: GuardLimits = field(default_factory=GuardLimits)
+    tasks_in_flight: int = TASKS_IN_FLIGHT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from rolewise.fleet.runtime import TASKS_IN_FLIGHT
 from rolewise.fleet.spec.analysis import AnalysisTemplateSpec
 from rolewise.fleet.spec.base import (
     AgentPath,
@@ -167,6 +168,10 @@ class FleetSpec(Model):
             "Messages that no version may send: `robot -> payment: *`. One by a canary task is "
             "harm at once."
         ),
+    )
+    tasks_in_flight: Count = Field(
+        default=TASKS_IN_FLIGHT,
+        description="Tasks that may run at a time; more are refused (HTTP 429).",
     )
     guards: GuardsSpec = Field(
         default_factory=GuardsSpec, description="When one task is ended because it never ends."

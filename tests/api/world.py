@@ -86,11 +86,11 @@ class World:
         raise AssertionError(f"it never came so far: {state}")
 
 
-async def build_world(store: Store | None = None) -> World:
+async def build_world(store: Store | None = None, runtime: LocalRuntime | None = None) -> World:
     store = store or MemoryStore(LoopClock())
     journal = Journal(store, lambda: datetime.now(UTC))
     spec = parse_fleet(PAIR, "pair.yaml")
-    runtime = LocalRuntime(entry=tuple(spec.entry), seed=1)
+    runtime = runtime or LocalRuntime(entry=tuple(spec.entry), seed=1)
     fleets = Fleets(journal=journal, runtimes={"pair": runtime}, draw_salt=lambda: "pepper")
     registered = await register(journal, spec, text=PAIR, file="pair.yaml", by="test")
     await bring_up(runtime, spec, registered, fencing=0)

@@ -343,6 +343,17 @@ async def test_a_person_may_accept_the_loss(
     assert await store.append("log", [b"other d"], after=3) == 4
 
 
+async def test_a_server_that_comes_back_empty_is_not_taken_for_the_same(
+    server: RealServer, store: RedisStore
+) -> None:
+    await store.append("log", [b"a", b"b"], after=0)
+    server.operator.flushall()  # as a restart of a server without persistence
+    with pytest.raises(
+        StoreForked, match="entry 2 was seen here, but the log now ends with entry 0"
+    ):
+        await store.read("log", after=2)
+
+
 async def test_a_log_from_before_digests_is_read_and_written_on(
     server: RealServer, store: RedisStore
 ) -> None:

@@ -94,6 +94,9 @@ def test_a_log_is_taken_up_again_behind_the_last_event():
                 raise httpx.ReadTimeout("silent", request=request)
             case 3:
                 raise httpx.ConnectError("restarting", request=request)
+            case 4:
+                away = {"code": "store_unavailable", "detail": "the store is away since 9:00"}
+                return httpx.Response(503, json=away)
             case _:
                 return httpx.Response(200, text=event(3))
 
@@ -104,7 +107,18 @@ def test_a_log_is_taken_up_again_behind_the_last_event():
         if seen[-1:] == [3]:
             break
     assert seen == [1, 2, 3]
-    assert asked == ["0", "2", "2", "2"]
+    assert asked == ["0", "2", "2", "2", "2"]
+
+
+def test_a_log_whose_server_cannot_serve_for_long_ends_with_its_words(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.setattr("rolewise.coordinator.cli.client.LOST_S", 0.0)
+    away = {"code": "store_full", "detail": "the store is away since 9:00: its disk is full"}
+    with pytest.raises(RolewiseError, match="away since 9:00") as caught:
+        for _ in client_of(lambda _: httpx.Response(503, json=away)).follow("x", patience_s=0.0):
+            pass
+    assert (caught.value.kind.code, caught.value.kind.exit_code) == ("store_full", 4)
 
 
 def test_a_log_that_is_refused_is_not_tried_again():

@@ -1,0 +1,59 @@
+"""How fast the memory of processes grows, over all lives of each."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import defaultdict
+from pathlib import Path
+
+import numpy as np
+
+WARM_S = 60.0
+"""A life's first minute does not count: it imports and fills its caches."""
+MIB = 1024 * 1024
+
+
+class Memory:
+    """Samples of resident memory, by what the process is and by its life."""
+
+    def __init__(self) -> None:
+        self._samples: defaultdict[str, defaultdict[int, list[tuple[float, float]]]]
+        self._samples = defaultdict(lambda: defaultdict(list))
+
+    def note(self, what: str, pid: int | None) -> None:
+        """Note how much a process has now; None when it is not there."""
+        if pid is None:
+            return
+        try:
+            pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+        except (OSError, IndexError):
+            return
+        used = pages * os.sysconf("SC_PAGE_SIZE") / MIB
+        self._samples[what][pid].append((time.monotonic(), used))
+
+    def lines(self) -> list[str]:
+        """Return one line for each kind of process: lives, memory, growth."""
+        return [self._line(what, list(lives.values())) for what, lives in self._samples.items()]
+
+    def _line(self, what: str, lives: list[list[tuple[float, float]]]) -> str:
+        last = lives[-1][-1][1]
+        slope = _slope(lives)
+        grows = "no life was long enough for a slope" if slope is None else f"{slope:+.1f} MB/h"
+        counted = "1 life" if len(lives) == 1 else f"{len(lives)} lives"
+        return f"memory     {what}: {last:.0f} MB, {grows} ({counted})"
+
+
+def _slope(lives: list[list[tuple[float, float]]]) -> float | None:
+    """Return the common slope of all lives in MB/h, each with a level of its own."""
+    times, used = [], []
+    for life in lives:
+        warm = [(at, mb) for at, mb in life if at - life[0][0] >= WARM_S]
+        if len(warm) >= 3:
+            at, mb = np.array(warm).T
+            times.append(at - at.mean())
+            used.append(mb - mb.mean())
+    if not times:
+        return None
+    x, y = np.concatenate(times), np.concatenate(used)
+    return float((x @ y) / (x @ x) * 3600)
