@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
+from collections.abc import Iterator
 
 import pytest
 
@@ -11,6 +13,14 @@ from tests.faults.chaos.invariants import find_broken
 from tests.faults.chaos.weather import CHANCES
 
 BLOCKS, SEEDS = 25, 40
+
+
+@pytest.fixture(autouse=True)
+def _quiet() -> Iterator[None]:
+    """Thousands of failures are logged here, as they should be; nobody would read them."""
+    logging.disable(logging.CRITICAL)
+    yield
+    logging.disable(logging.NOTSET)
 
 
 @pytest.mark.parametrize("block", range(BLOCKS))
