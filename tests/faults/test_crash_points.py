@@ -1,11 +1,13 @@
 """A controller dies at every point at which it can, and all goes on as if it had not.
 
-The story is played once without a death. Then, for each crash point in each state that the rollout
-passes through, the controller dies there and another one follows it.
+The story is played once undisturbed. Then, for each crash point in each state that the rollout
+passes through, the controller dies there and another one follows it; or it is stopped there, as
+by SIGSTOP, loses its lease, and wakes when another one has followed it.
 """
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
@@ -36,6 +38,7 @@ from tests.faults.chaos.world import World
 
 RUNS = {"worker": "v1", "entry": "v1"}
 LIMIT_S = 120.0
+STOPPED_S = 4.0
 GAP_S = 0.1
 """Between two tasks; every weight stands for at least one pass of a controller, which is longer."""
 
@@ -70,6 +73,7 @@ class Played:
     successions: int
     lives: int
     tasks: tuple[int, int]
+    refused: int
 
 
 async def forwards(world: World, state: Rollout) -> None:
@@ -89,28 +93,43 @@ async def and_back(world: World, state: Rollout) -> None:
 
 
 STORIES: dict[str, Callable[[World, Rollout], Awaitable[None]]] = {
-    "forwards": forwards,
     "and back": and_back,
+    "forwards": forwards,
 }
 
 
-async def play(story: str, dies_at: Moment | None) -> Played:
-    """Play a story; the controller that gets to this moment first dies there."""
+Fate = Callable[[World, Process], None]
+
+
+def killed(world: World, process: Process) -> None:
+    """The next controller is started once somebody sees that there is none."""
+    process.kill()
+
+
+def stopped(world: World, process: Process) -> None:
+    """It wakes after the other one, which is there already, has followed it."""
+    process.stop()
+    asyncio.get_running_loop().call_later(STOPPED_S, process.go_on)
+    world.lead()
+
+
+async def play(story: str, at: Moment | None, fate: Fate = killed) -> Played:
+    """Play a story; the controller that gets to this moment first meets its fate there."""
     weather = Weather(random.Random(0), only=())
     world = await World.open("asking", weather, seed=3)
     passed: dict[Moment, None] = {}
-    has_died = False
+    is_met = False
 
     async def passing(process: Process, point: str) -> None:
-        nonlocal has_died
+        nonlocal is_met
         state = await world.newest()
         if state is None:
             return
         moment = moment_of(point, state)
         passed.setdefault(moment)
-        if moment == dies_at and not has_died:
-            has_died = True
-            process.kill()
+        if moment == at and not is_met:
+            is_met = True
+            fate(world, process)
 
     world.passing = passing
     world.lead()
@@ -124,9 +143,9 @@ async def play(story: str, dies_at: Moment | None) -> Played:
         await world.clock.sleep(GAP_S)
         if all(process.is_dead for process in world.controllers):
             world.lead()
-    await world.clock.sleep(1.0)
+    await world.clock.sleep(0.0 if at is None else STOPPED_S)
     told, successions = await tell(world, state, number)
-    assert has_died == (dies_at is not None)
+    assert is_met == (at is not None)
     counts = (await world.fleet.observe(NOTHING_NEW)).counts
     await world.close()
     return Played(
@@ -135,6 +154,7 @@ async def play(story: str, dies_at: Moment | None) -> Played:
         successions=successions,
         lives=world.lives,
         tasks=(counts.submitted, counts.completed),
+        refused=world.fleet.refused,
     )
 
 
@@ -183,15 +203,15 @@ def undisturbed(story: str) -> Played:
     return run_virtual(play(story, None))
 
 
-def find_differences(story: str, moment: Moment) -> list[str]:
-    """Return in what a playing with a death there differs from one without, in words."""
-    played, reference = run_virtual(play(story, moment)), undisturbed(story)
+def find_differences(story: str, moment: Moment, fate: Fate = killed) -> list[str]:
+    """Return in what a playing with this fate there differs from one without, in words."""
+    played, reference = run_virtual(play(story, moment, fate)), undisturbed(story)
     found = [
         f"{name}: {getattr(played.told, name)} instead of {getattr(reference.told, name)}"
         for name in ("log", "ended", "fleet", "weights")
         if getattr(played.told, name) != getattr(reference.told, name)
     ]
-    _, phase, *_ = moment
+    point, phase, *_ = moment
     if played.lives != 2 and not phase.is_final:
         found.append(f"{played.lives} controllers lived")
     # Whoever finds nothing begun, or all ended, has nothing to take over.
@@ -199,23 +219,45 @@ def find_differences(story: str, moment: Moment) -> list[str]:
         found.append(f"{played.successions} lines of succession")
     if played.tasks[0] != played.tasks[1]:
         found.append(f"of {played.tasks[0]} tasks {played.tasks[1]} completed")
+    if fate is stopped and point in SENT_LATE and not played.refused:
+        found.append("a command that came after the succession was not refused")
     return found
 
 
+SENT_LATE = {f"{call}.before" for call in ("fence", "start", "install", "drain", "stop")}
+"""Points at which a controller that is stopped sends a command when it wakes."""
+
 PARTS = 10
+CASES = [(story, part) for story in STORIES for part in range(PARTS)]
 
 
-@pytest.mark.parametrize("story", STORIES)
-@pytest.mark.parametrize("part", range(PARTS))
+def moments_of(story: str, part: int) -> tuple[Moment, ...]:
+    """Return a tenth of the moments that no story before has."""
+    known = {
+        moment
+        for before in list(STORIES)[: list(STORIES).index(story)]
+        for moment in undisturbed(before).moments
+    }
+    return tuple(m for m in undisturbed(story).moments if m not in known)[part::PARTS]
+
+
+@pytest.mark.parametrize(("story", "part"), CASES)
 def test_a_death_at_any_point_changes_nothing(story: str, part: int) -> None:
-    for moment in undisturbed(story).moments[part::PARTS]:
+    for moment in moments_of(story, part):
         found = find_differences(story, moment)
         assert not found, f"died at {moment}:\n" + "\n".join(found)
+
+
+@pytest.mark.parametrize(("story", "part"), CASES)
+def test_a_leader_that_wakes_after_its_succession_changes_nothing(story: str, part: int) -> None:
+    for moment in moments_of(story, part):
+        if moment[0].endswith(".before") and not moment[0].startswith("save"):
+            found = find_differences(story, moment, stopped)
+            assert not found, f"stopped at {moment}:\n" + "\n".join(found)
 
 
 def test_the_stories_pass_every_point_in_every_phase_that_moves() -> None:
     moments = [moment for story in STORIES for moment in undisturbed(story).moments]
     assert {point for point, *_ in moments} == set(POINTS)
-    phases = {phase for phase in Phase if not phase.is_final}
-    assert {phase for point, phase, *_ in moments if point == "append.after"} == phases
-    assert {status for *_, status, _ in moments} >= set(StageStatus) - {StageStatus.BAKING}
+    assert {phase for _, phase, *_ in moments} == set(Phase) - {Phase.FAILED}
+    assert {status for *_, status, _ in moments} == set(StageStatus) - {StageStatus.BAKING}
