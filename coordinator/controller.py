@@ -63,6 +63,7 @@ class Controller:
         definitions: (role, version) -> definition, of everything that the fleet's file names.
         holder: Tells this controller from others that want the same lease.
         tick_s: Seconds between two passes.
+        lease_s: Seconds without a pass after which another controller may lead.
         aside: How scorers that are not async are called; see `Scoring`.
     """
 
@@ -76,6 +77,7 @@ class Controller:
         definitions: Mapping[tuple[str, str], VersionDefinition],
         holder: str,
         tick_s: float = TICK_S,
+        lease_s: float = LEASE_S,
         aside: Aside | None = None,
     ) -> None:
         self._fleet = fleet
@@ -85,6 +87,7 @@ class Controller:
         self._definitions = definitions
         self._holder = holder
         self._tick_s = tick_s
+        self._lease_s = lease_s
         self._lease: Lease | None = None
         self._fencing = 0
         self._took_over = False
@@ -154,7 +157,7 @@ class Controller:
 
     async def _lead(self) -> Lease:
         """Take or renew the lease; under a new number, first shut out every leader before."""
-        lease = await self._store.acquire(f"fleet/{self._fleet}", self._holder, LEASE_S)
+        lease = await self._store.acquire(f"fleet/{self._fleet}", self._holder, self._lease_s)
         if lease is None:
             self._lease = None
             raise NotLeader("another controller leads it")
