@@ -26,6 +26,8 @@ from rolewise.graphs.interactions import Arm, Batch, Happening
 LAG_S: Final = 1.5
 """A second is closed so long after its end where telemetry is shipped once a second."""
 BEATS_KEPT: Final = 120
+CLOCK_S: Final = 1e-6
+"""Ten tenths of a second may be a hair less than one, by rounding."""
 OPEN_S: Final = 5
 """A second that nobody reads is closed so much later."""
 HEAVY: Final = 8
@@ -137,7 +139,7 @@ class Pulse:
 
     def take(self, batch: Batch, *, now_s: float) -> None:
         """Count what a batch says was sent; the caller sees to it that none comes twice."""
-        self._close(floor(now_s - self._lag_s) - OPEN_S)
+        self._close(floor(now_s - self._lag_s + CLOCK_S) - OPEN_S)
         records = batch.records
         is_sent = (records["ev"] == Happening.SENT) & (records["flags"] & MIRRORED == 0)
         if not is_sent.any():
@@ -161,7 +163,7 @@ class Pulse:
 
     def read(self, after: int = -1, *, now_s: float) -> Beats:
         """Return the closed seconds behind number `after`, as far as they are kept."""
-        self._close(floor(now_s - self._lag_s))
+        self._close(floor(now_s - self._lag_s + CLOCK_S))
         return Beats(
             until=self._first_open,
             beats=tuple(beat for beat in self._beats if beat.at > after),
@@ -170,7 +172,7 @@ class Pulse:
     def _seconds(self, at_ns: npt.NDArray[np.int64], newest_ns: int, now_s: float) -> Ints:
         ago_s = (newest_ns - at_ns) / 1e9
         seconds: Ints = np.floor(now_s - ago_s).astype(np.int64)
-        return np.clip(seconds, self._first_open, floor(now_s))
+        return np.clip(seconds, self._first_open, floor(now_s + CLOCK_S))
 
     def _edge_numbers(self, batch: Batch, sent: npt.NDArray[np.void]) -> Ints:
         code = np.zeros(len(sent), np.uint64)
