@@ -60,7 +60,7 @@ def flood_facts(
             key=f"{flood.finding.what} {flood.arm.name.lower()}",
         )
         for flood in floods
-        if flood.is_common and reaction != "hold"
+        if flood.is_common and not flood.is_open and reaction != "hold"
     )
 
 

@@ -1,8 +1,8 @@
 """What was sent in each of the last seconds: edge by edge, arm by arm, and by how many tasks.
 
 A window of the interaction graph is too long for what must be seen at once. Collectors keep this
-beside it; a second is closed when its telemetry must have come, and what comes later still counts
-in the oldest second that is open, so that nothing is lost. Sums of collectors add up.
+beside it; a second is closed when it is read, once its telemetry must have come, and what comes
+later counts in the oldest second that is open, so that nothing is lost. Sums of collectors add up.
 
 The writers' clocks are not believed: a delivery's newest record is taken to have happened when the
 delivery came, and the others so much before it as their writer says.
@@ -24,8 +24,12 @@ from rolewise.graphs.grouping import Ints, Keys, group
 from rolewise.graphs.interactions import Arm, Batch, Happening
 
 LAG_S: Final = 1.5
-"""A second is closed so long after its end: telemetry is shipped once a second."""
+"""A second is closed so long after its end where telemetry is shipped once a second."""
 BEATS_KEPT: Final = 120
+CLOCK_S: Final = 1e-6
+"""Ten tenths of a second may be a hair less than one, by rounding."""
+OPEN_S: Final = 5
+"""A second that nobody reads is closed so much later."""
 HEAVY: Final = 8
 """Messages of one task on one edge in a second from which on the task is named."""
 HEAVY_NAMED: Final = 50
@@ -120,16 +124,22 @@ class _Parts:
 
 
 class Pulse:
-    """The last seconds of one collector."""
+    """The last seconds of one collector.
 
-    def __init__(self) -> None:
+    Args:
+        lag_s: A second is closed so long after its end: by then its telemetry has come.
+    """
+
+    def __init__(self, *, lag_s: float = LAG_S) -> None:
+        self._lag_s = lag_s
+        self._first_open = 0
         self._open: dict[int, _Parts] = {}
         self._beats: deque[Beat] = deque(maxlen=BEATS_KEPT)
         self._edges: dict[EdgeArm, int] = {}
 
     def take(self, batch: Batch, *, now_s: float) -> None:
         """Count what a batch says was sent; the caller sees to it that none comes twice."""
-        self._close(now_s)
+        self._close(floor(now_s - self._lag_s + CLOCK_S) - OPEN_S)
         records = batch.records
         is_sent = (records["ev"] == Happening.SENT) & (records["flags"] & MIRRORED == 0)
         if not is_sent.any():
@@ -153,15 +163,16 @@ class Pulse:
 
     def read(self, after: int = -1, *, now_s: float) -> Beats:
         """Return the closed seconds behind number `after`, as far as they are kept."""
-        self._close(now_s)
+        self._close(floor(now_s - self._lag_s + CLOCK_S))
         return Beats(
-            until=closed_until(now_s), beats=tuple(beat for beat in self._beats if beat.at > after)
+            until=self._first_open,
+            beats=tuple(beat for beat in self._beats if beat.at > after),
         )
 
     def _seconds(self, at_ns: npt.NDArray[np.int64], newest_ns: int, now_s: float) -> Ints:
         ago_s = (newest_ns - at_ns) / 1e9
         seconds: Ints = np.floor(now_s - ago_s).astype(np.int64)
-        return np.clip(seconds, closed_until(now_s), floor(now_s))
+        return np.clip(seconds, self._first_open, floor(now_s + CLOCK_S))
 
     def _edge_numbers(self, batch: Batch, sent: npt.NDArray[np.void]) -> Ints:
         code = np.zeros(len(sent), np.uint64)
@@ -176,8 +187,9 @@ class Pulse:
             numbers.append(self._edges.setdefault(where, len(self._edges)))
         return np.array(numbers, np.int64)[row]
 
-    def _close(self, now_s: float) -> None:
-        until = closed_until(now_s)
+    def _close(self, until: int) -> None:
+        """Close the seconds before this one."""
+        self._first_open = max(self._first_open, until)
         for number in sorted(number for number in self._open if number < until):
             self._beats.append(self._beat(number, self._open.pop(number)))
 
@@ -201,11 +213,6 @@ class Pulse:
         arms = np.array([where.arm for where in names])[edge]
         tasks = {arm: len(np.unique(task[arms == arm])) for arm in Arm if (arms == arm).any()}
         return Beat(at=number, sent=sent, tasks=tasks)
-
-
-def closed_until(now_s: float) -> int:
-    """Return the first second that is still open."""
-    return floor(now_s - LAG_S)
 
 
 def merge_beats(parts: Sequence[Beats]) -> Beats:

@@ -71,6 +71,22 @@ def outcome_of(
             return Missing.PARTIAL if record.partial else _telemetry(signal, record, role)
 
 
+def is_bad_already(signal: Signal, record: TaskRecord) -> bool:
+    """Say whether a task that still runs has gone wrong in a way that its end cannot undo.
+
+    Then nothing is left to wait for: a task that loops until its deadline is known to loop long
+    before. It is counted in its place in the order of tasks, with the value that it would have
+    had, so no arm gains by it.
+    """
+    match signal.metric:
+        case "tool.error":
+            return record.tool_errors > 0
+        case "task.looping":
+            return bool(record.flags)
+        case _:
+            return False
+
+
 def _telemetry(signal: Signal, record: TaskRecord, role: str) -> Value | Missing:
     """Return what the recorders noted; a gap in their notes makes it a lower bound only."""
     amount: float | None

@@ -8,7 +8,7 @@ from typing import Any
 
 from rolewise.coordinator.judge.analysis import Signal
 from rolewise.coordinator.judge.engines import build_series
-from rolewise.coordinator.judge.outcomes import Missing, outcome_of
+from rolewise.coordinator.judge.outcomes import Missing, is_bad_already, outcome_of
 from rolewise.coordinator.judge.series import EarlySeries, Value
 from rolewise.fleet.task import Outcome, TaskRecord
 
@@ -50,7 +50,7 @@ class Track:
             return outcome_of(
                 self.signal, record, role=self._role, failure_is_endless=self._endless
             )
-        return Missing.LATER
+        return 1.0 if is_bad_already(self.signal, record) else Missing.LATER
 
     def take(self, record: TaskRecord, *, canary: bool, weight: float, now_s: float) -> bool:
         """Count a task, or leave it out; return False if its value must be waited for."""

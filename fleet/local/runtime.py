@@ -82,7 +82,7 @@ class LocalRuntime:
         self.network = network or Network(seed=seed)
         self._max_replicas = max_replicas
         self._router = Router()
-        self._collector = Collector()
+        self._collector = Collector(lag_s=0.0)  # it takes all there is whenever it is asked
         self._links: dict[Address, LocalLink] = {}
         self._replicas: dict[Address, _Live] = {}
         self._memories: dict[str, LocalMemory] = {}

@@ -20,7 +20,7 @@ from rolewise.fleet.task import TaskRecord, task_key
 from rolewise.graphs.guard_limits import GuardLimits
 from rolewise.graphs.interaction_graph import InteractionWindows
 from rolewise.graphs.interactions import Arm, Batch, Happening
-from rolewise.graphs.pulse import Pulse
+from rolewise.graphs.pulse import LAG_S, Pulse
 from rolewise.graphs.task_samples import TaskSample
 
 TASKS_KEPT = 60_000
@@ -50,12 +50,17 @@ class Tally:
 
 
 class Collector:
-    """One shard's graph and sums; no I/O."""
+    """One shard's graph and sums; no I/O.
 
-    def __init__(self, *, window_s: float = 10.0) -> None:
+    Args:
+        window_s: Length of a window of the graph.
+        lag_s: How late telemetry may come; see `Pulse`.
+    """
+
+    def __init__(self, *, window_s: float = 10.0, lag_s: float = LAG_S) -> None:
         self.windows = InteractionWindows(window_s=window_s)
         self.sample = TaskSample()
-        self.pulse = Pulse()
+        self.pulse = Pulse(lag_s=lag_s)
         # Most tasks have messages only: plain numbers, which the garbage collector need not walk.
         self._messages: dict[int, int] = {}
         self._tallies: dict[int, Tally] = {}

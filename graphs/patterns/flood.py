@@ -33,6 +33,8 @@ KNOWN_FROM: Final = 30
 """and tasks that sent there, counted in each tick."""
 LEAST_TASKS: Final = 3
 """One task, or two, that send very much are for the guard that ends tasks."""
+PATIENCE: Final = 2 * TICKS_RUNNING
+"""Ticks after which a flood in canary tasks alone that is not shown to be theirs pauses."""
 SPLIT_P: Final = 0.001
 """Chance of so uneven a split of the flooding tasks, below which the flood is the canary's own."""
 
@@ -143,6 +145,15 @@ class Flood:
     def is_common(self) -> bool:
         """Whether more than a task or two flood."""
         return self.flooding >= LEAST_TASKS
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the next seconds may still show that it is the canary's own."""
+        return (
+            self.arm is Arm.CANARY
+            and not (self.is_own or self.split.baseline)
+            and self.ticks < PATIENCE
+        )
 
     @property
     def sentence(self) -> str:

@@ -37,8 +37,7 @@ class Case:
         found: Findings that must be among the alarms.
         changed: Roles that must be named as changed; None where it does not matter.
         only: No alarm may be another than `found`.
-        floods_by: Second of the trial by which the flood guard must have told: three ticks, and
-            until the third has closed.
+        floods_by: Second of the trial by which the flood guard must have told.
         error: First word of the canary's failures.
         alike: What looks alike and is none, and how to play it.
     """
@@ -128,7 +127,7 @@ CASES: dict[int, Case] = {
         follows="rollback",
         flags=frozenset({"stalled"}),
         found=("sends planner -> warehouse: reserve",),
-        floods_by=5,
+        floods_by=3,
         alike=(
             "twice the load in both arms",
             Trial(traffic=lambda second: (RATE if second < 0 else 2 * RATE, 0.8)),

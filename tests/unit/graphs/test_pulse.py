@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rolewise.graphs.interactions import Arm, Happening
-from rolewise.graphs.pulse import HEAVY, LAG_S, Beat, EdgeArm, Pulse, closed_until, merge_beats
+from rolewise.graphs.pulse import HEAVY, LAG_S, OPEN_S, Beat, EdgeArm, Pulse, merge_beats
 from tests.unit.graphs.builders import Record, batch_of
 
 NANO = 1_000_000_000
@@ -53,9 +53,10 @@ def test_a_second_is_what_a_loop_over_its_records_counts(seen, shift, cut):
         for one in part:
             if one.ev is not Happening.SENT or one.mirrored:
                 continue
-            # One that came late counts in the oldest second that was open.
-            at = max(floor(one.t / NANO), closed_until(now_s))
-            where = at, EdgeArm((one.src.partition("@")[0], "supplier", one.kind), one.arm)
+            where = (
+                floor(one.t / NANO),
+                EdgeArm((one.src.partition("@")[0], "supplier", one.kind), one.arm),
+            )
             messages[where] += 1
             again[where] += one.attempt > 0
             by_task.setdefault(where, Counter())[one.task] += 1
@@ -80,6 +81,20 @@ def test_a_second_is_given_out_once_it_has_closed_and_only_once():
     assert [(beat.at, beat.sent[RFQ].messages) for beat in read.beats] == [(100, 1)]
     assert read.until == 101
     assert pulse.read(read.until - 1, now_s=103).beats == ()
+
+
+def test_what_comes_late_counts_in_the_oldest_second_that_is_open():
+    pulse = Pulse()
+    assert pulse.read(now_s=103 + LAG_S).until == 103
+    pulse.take(batch_of(sent(1, 100.5), sent(1, 104.6)), now_s=104.6)
+    assert [beat.at for beat in read_all(pulse, 105)] == [103, 104]
+
+    unread = Pulse()
+    unread.take(batch_of(sent(1, 100.5)), now_s=100.5)
+    unread.take(batch_of(sent(1, 200.5)), now_s=200.5)
+    unread.take(batch_of(sent(1, 100.5), sent(1, 200.6)), now_s=200.6)
+    first_open = floor(200.6 - LAG_S) - OPEN_S
+    assert [beat.at for beat in read_all(unread, 200)] == [100, first_open, 200]
 
 
 def test_a_clock_that_is_far_off_changes_nothing():
@@ -110,8 +125,8 @@ def test_collectors_add_up_to_what_one_would_have_seen():
         one.take(batch_of(*part), now_s=part[-1].t / NANO)
         pulse.take(batch_of(*part), now_s=part[-1].t / NANO)
 
-    merged = merge_beats([first.read(now_s=110), second.read(now_s=110)])
-    assert merged == one.read(now_s=110)
     behind = merge_beats([first.read(now_s=110), second.read(now_s=102.6)])
     assert behind.until == 101
     assert [beat.at for beat in behind.beats] == [100]
+    merged = merge_beats([first.read(now_s=110), second.read(now_s=110)])
+    assert merged == one.read(now_s=110)

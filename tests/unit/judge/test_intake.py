@@ -12,6 +12,7 @@ from rolewise.coordinator.judge.absolute import AbsoluteSeries
 from rolewise.coordinator.judge.analysis import Analysis, Signal
 from rolewise.coordinator.judge.judge import Judge
 from rolewise.coordinator.judge.latency import LatencySeries
+from rolewise.coordinator.judge.verdict import Ruling
 from rolewise.fleet.task import Assignment, Outcome, TaskRecord
 from rolewise.graphs.interactions import Arm
 from tests.unit.judge.records import ROLE, SALT, a_record
@@ -251,3 +252,28 @@ def test_an_amount_that_is_none_spoils_nothing(cost):
     for one in judge.verdict().signals:
         assert one.e_safe > 1.0
         assert dict(one.left_out) == ({} if cost < 0.0 else {"not measured": 10})
+
+
+@pytest.mark.parametrize(
+    ("metric", "mark"),
+    [("task.looping", {"flags": ("repeat",)}), ("tool.error", {"tool_errors": 1})],
+)
+def test_what_has_gone_wrong_for_good_counts_while_the_task_runs(metric, mark):
+    """It counts in its place, for what it will count for: no arm gains by it."""
+    ended = [a_record(number, canary=number % 2 == 0) for number in range(1, 41)]
+    ended = [replace(one, **mark) if one.number % 2 == 0 else one for one in ended]
+    so_far = [
+        replace(one, outcome=Outcome.RUNNING, latency_s=None) if one.number % 2 == 0 else one
+        for one in ended
+    ]
+    analysis = Analysis(signals=(Signal(name="bad", metric=metric),))
+    early, late = (Judge(analysis, role=ROLE, salt=SALT) for _ in range(2))
+
+    early.feed(so_far)
+    late.feed(so_far[:1])  # a canary task that runs and shows nothing holds back all behind it
+    (seen,), (nothing,) = early.verdict().signals, late.verdict().signals
+    assert seen.ruling is Ruling.HARM
+    assert (seen.tasks_canary, nothing.tasks_canary) == (20, 0)
+    early.feed(ended)
+    late.feed(ended)
+    assert early.to_json() == late.to_json()

@@ -7,7 +7,7 @@ import pytest
 from rolewise.coordinator.patterns import flood_facts, pattern_facts
 from rolewise.graphs.interactions import Arm
 from rolewise.graphs.patterns import PatternFinding, PatternReport
-from rolewise.graphs.patterns.flood import Flood, Split
+from rolewise.graphs.patterns.flood import PATIENCE, Flood, Split
 
 
 def finding(what, direction):
@@ -59,7 +59,7 @@ def test_silence_and_what_is_expected_are_no_facts():
 def flood(**fields):
     split = Split(canary=5, share=0.2)
     usual = {"messages": 500, "usual": 5.0, "ticks": 3, "tasks": 8, "flooding": 5, "is_own": True}
-    return Flood(edge=("a", "b", "k"), arm=Arm.CANARY, split=split, **(usual | fields))
+    return Flood(edge=("a", "b", "k"), arm=Arm.CANARY, **(usual | {"split": split} | fields))
 
 
 def test_the_canarys_own_flood_rolls_back_and_says_why():
@@ -75,7 +75,9 @@ def test_the_canarys_own_flood_rolls_back_and_says_why():
     [
         ({}, "pause", ["pause"]),
         ({}, "hold", []),
-        ({"is_own": False}, "rollback", ["pause"]),
+        ({"is_own": False}, "rollback", []),  # a few seconds may show that it is
+        ({"is_own": False, "ticks": PATIENCE}, "rollback", ["pause"]),
+        ({"is_own": False, "split": Split(canary=5, baseline=3)}, "rollback", ["pause"]),
         ({"is_own": False, "flooding": 2}, "rollback", []),
     ],
 )
