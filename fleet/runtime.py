@@ -34,6 +34,10 @@ class CapacityShort(Exception):
     """The cluster has no room for the replicas; those already running stay as they are."""
 
 
+class TaskExpired(LookupError):
+    """The task has ended, but its result has waited too long and is not kept any more."""
+
+
 class ReplicaState(StrEnum):
     """Where a replica is in its life."""
 
@@ -177,7 +181,11 @@ class Runtime(Protocol):
         ...
 
     async def result(self, task: str, *, wait_s: float = 0.0) -> TaskRecord | None:
-        """Return the account of a task, waiting up to `wait_s` for its end; None when unknown."""
+        """Return the account of a task, waiting up to `wait_s` for its end; None when unknown.
+
+        Raises:
+            TaskExpired: It is known to have ended, but its result is not kept any more.
+        """
         ...
 
     async def score(self, task: str, name: str, value: float) -> bool:

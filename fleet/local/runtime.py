@@ -12,8 +12,10 @@ from dataclasses import dataclass
 
 from rolewise.agents.agent import load_agent
 from rolewise.agents.message import Address
+from rolewise.fleet.accounts import RESULTS_KEPT_S
 from rolewise.fleet.gateway import Gateway
 from rolewise.fleet.ids import IdSource
+from rolewise.fleet.ledger import Ledger, Pages
 from rolewise.fleet.local.memory import LocalMemory
 from rolewise.fleet.local.network import LocalLink, Network
 from rolewise.fleet.messenger import Messenger
@@ -62,6 +64,8 @@ class LocalRuntime:
         max_replicas: The size of this pretend cluster; 0 for no limit.
         settle_s: See `Gateway`.
         guards: Hard limits at which a task is ended.
+        pages: Where the gateway's ledger is kept, for those that let it die; None: no ledger.
+        results_kept_s: See `Gateway`.
     """
 
     def __init__(
@@ -73,6 +77,8 @@ class LocalRuntime:
         max_replicas: int = 0,
         settle_s: float = 0.5,
         guards: GuardLimits | None = None,
+        pages: Pages | None = None,
+        results_kept_s: float = RESULTS_KEPT_S,
     ) -> None:
         self._guards = guards or GuardLimits()
         self.network = network or Network(seed=seed)
@@ -84,13 +90,12 @@ class LocalRuntime:
         self._memories: dict[str, LocalMemory] = {}
         self._numbers = 0
         self._fencing = 0
-        self._gateway_recorder = self._recorder("gateway", "")
-        self._gateway = Gateway(
-            messenger=self._messenger(0, 0, self._gateway_recorder),
-            entry=entry,
-            settle_s=settle_s,
-            guard=_LocalGuard(self),
-        )
+        self._entry = entry
+        self._settle_s = settle_s
+        self._pages = pages
+        self._results_kept_s = results_kept_s
+        self._gateway_lives = 0
+        self._gateway_recorder, self._gateway = self._make_gateway()
 
     async def scale(self, version: VersionDefinition, replicas: int, *, fencing: int) -> None:
         """Bring the version to this many replicas."""
@@ -131,7 +136,7 @@ class LocalRuntime:
 
     async def submit(self, request: TaskRequest) -> None:
         """Accept a task."""
-        self._gateway.submit(request)
+        await self._gateway.submit(request)
 
     async def result(self, task: str, *, wait_s: float = 0.0) -> TaskRecord | None:
         """Return the account of a task."""
@@ -141,7 +146,7 @@ class LocalRuntime:
 
     async def score(self, task: str, name: str, value: float) -> bool:
         """Write a score into a task's account."""
-        return self._gateway.score(task, name, value)
+        return await self._gateway.score(task, name, value)
 
     async def observe(self, cursor: int = 0) -> Observation:
         """Read liveness, counts and the tasks behind the cursor."""
@@ -206,6 +211,28 @@ class LocalRuntime:
         self._start(address, live.definition, restarts=live.restarts + 1)
         self._router.set_replicas(self._replicas)
         return str(address)
+
+    async def kill_gateway(self) -> None:
+        """Let the gateway die, as a crashed process does; return when the next one is up."""
+        self._gateway.stop()
+        self._gateway_lives += 1
+        self._gateway_recorder, self._gateway = self._make_gateway()
+        await self._gateway.recover()
+
+    def _make_gateway(self) -> tuple[Recorder, Gateway]:
+        now = asyncio.get_running_loop().time
+        recorder = self._recorder(f"gateway.{self._gateway_lives}", "")
+        gateway = Gateway(
+            messenger=self._messenger(0, self._gateway_lives, recorder),
+            entry=self._entry,
+            settle_s=self._settle_s,
+            guard=_LocalGuard(self),
+            ledger=None if self._pages is None else Ledger(self._pages),
+            results_kept_s=self._results_kept_s,
+            clock=now,
+            time_of_day=now,
+        )
+        return recorder, gateway
 
     def _start(self, address: Address, version: VersionDefinition, *, restarts: int) -> None:
         agent = load_agent(version.agent, version.config)

@@ -16,9 +16,11 @@ from typing import Any, TypeVar, cast
 import ray
 from ray.exceptions import RayError, RayTaskError
 
+from rolewise.fleet.accounts import RESULTS_KEPT_S
 from rolewise.fleet.ray import names
 from rolewise.fleet.ray.environment import read_search_path
 from rolewise.fleet.ray.head import FleetHead
+from rolewise.fleet.ray.pages import forget_pages
 from rolewise.fleet.ray.registry import forget_registry
 from rolewise.fleet.ray.replica import MAX_CONCURRENCY
 from rolewise.fleet.ray.staff import keeper_options
@@ -62,6 +64,7 @@ class RayRuntime:
         collectors: int = 1,
         settle_s: float = 2.0,
         guards: GuardLimits | None = None,
+        results_kept_s: float = RESULTS_KEPT_S,
     ) -> RayRuntime:
         """Start a fleet without replicas; one that runs already is attached to."""
         settings = Settings(
@@ -71,6 +74,7 @@ class RayRuntime:
             settle_s=settle_s,
             search_path=read_search_path(),
             guards=guards or GuardLimits(),
+            results_kept_s=results_kept_s,
         )
         options = keeper_options(names.head_name(fleet))
         actor: Any = ray.remote(FleetHead).options(**options, max_concurrency=MAX_CONCURRENCY)
@@ -184,6 +188,7 @@ class RayRuntime:
             ):
                 with contextlib.suppress(ValueError, RayError):
                     ray.kill(_find(name["name"]), no_restart=True)
+        forget_pages(self.fleet)
 
     async def _complete(
         self, records: tuple[TaskRecord, ...]

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rolewise.agents.message import Address
+from rolewise.fleet.accounts import RESULTS_KEPT_S
 from rolewise.fleet.routing.table import RoutingTable
 from rolewise.graphs.guard_limits import GuardLimits
 
@@ -22,6 +23,7 @@ class Settings:
             this time: each delivery costs some milliseconds, however little is in it.
         search_path: Folders that agents may be imported from, beside what is installed.
         guards: Hard limits at which a task is ended.
+        results_kept_s: How long a task's result waits for its submitter.
     """
 
     fleet: str
@@ -30,6 +32,7 @@ class Settings:
     settle_s: float = 2.0
     search_path: tuple[str, ...] = ()
     guards: GuardLimits = field(default_factory=GuardLimits)
+    results_kept_s: float = RESULTS_KEPT_S
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
