@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Protocol
 
+from rolewise.fleet.incident import Incident
 from rolewise.fleet.routing.table import RoutingTable
 from rolewise.fleet.task import Outcome, TaskRecord, TaskRequest
 from rolewise.graphs.rounds import Round
@@ -28,6 +29,17 @@ if TYPE_CHECKING:
 
 class Fenced(Exception):
     """The call carried an older fencing number than the runtime has seen; nothing happened."""
+
+
+class DrainStuck(Exception):
+    """Replicas that were to be drained or stopped may still run; `replicas` names them.
+
+    It helps to try again: a replica that cannot be reached ends with its node, if not before.
+    """
+
+    def __init__(self, replicas: Collection[str], why: str) -> None:
+        super().__init__(f"{', '.join(replicas)} may still run: {why}")
+        self.replicas = tuple(replicas)
 
 
 class CapacityShort(Exception):
@@ -83,6 +95,8 @@ class ReplicaStatus:
     Attributes:
         replica: Its address in words: `negotiator@v2#1`.
         restarts: How often it died and was replaced.
+        crashes: How often it died in the last ten minutes of what may be its version's doing:
+            not with its node, and not because we ended it.
         table: Number of the routing table that it has acknowledged; 0 for none.
         running: Invocations that hold a slot.
         queued: Messages that wait for one.
@@ -94,6 +108,7 @@ class ReplicaStatus:
     version: str
     state: ReplicaState
     restarts: int = 0
+    crashes: int = 0
     table: int = 0
     running: int = 0
     queued: int = 0
@@ -148,6 +163,7 @@ class Runtime(Protocol):
         Raises:
             CapacityShort: The cluster has no room for them.
             AgentImportError: The version does not load in its own environment.
+            DrainStuck: Some surplus replica could not be ended.
             Fenced: See the module.
         """
         ...
@@ -166,6 +182,9 @@ class Runtime(Protocol):
 
         Returns:
             How many invocations had to be cancelled.
+
+        Raises:
+            DrainStuck: Some replica could neither be told to end its work nor be ended.
         """
         ...
 
@@ -224,6 +243,10 @@ class Runtime(Protocol):
                 left out.
             recent: With the messages that were finished lately.
         """
+        ...
+
+    async def incidents(self, after: int = 0) -> tuple[Incident, ...]:
+        """Return what went wrong with the fleet's processes lately, behind this number."""
         ...
 
     async def task_trees(self) -> TaskTrees:

@@ -15,6 +15,7 @@ from rolewise.agents.message import Address
 from rolewise.fleet.accounts import RESULTS_KEPT_S
 from rolewise.fleet.gateway import Gateway
 from rolewise.fleet.ids import IdSource
+from rolewise.fleet.incident import OWN_DEATHS, Incident, IncidentBook, IncidentKind
 from rolewise.fleet.ledger import Ledger, Pages
 from rolewise.fleet.local.memory import LocalMemory
 from rolewise.fleet.local.network import LocalLink, Network
@@ -51,6 +52,7 @@ class _Live:
     definition: VersionDefinition
     recorder: Recorder
     restarts: int = 0
+    crashes: int = 0
     draining: bool = False
 
 
@@ -95,6 +97,7 @@ class LocalRuntime:
         self._pages = pages
         self._results_kept_s = results_kept_s
         self._gateway_lives = 0
+        self._book = IncidentBook(asyncio.get_running_loop().time)
         self._gateway_recorder, self._gateway = self._make_gateway()
 
     async def scale(self, version: VersionDefinition, replicas: int, *, fencing: int) -> None:
@@ -169,6 +172,10 @@ class LocalRuntime:
             if replicas is None or str(address) in replicas
         )
 
+    async def incidents(self, after: int = 0) -> tuple[Incident, ...]:
+        """Return what went wrong lately."""
+        return self._book.since(after)
+
     async def task_trees(self) -> TaskTrees:
         """Return the trees of the last tasks."""
         self._collect()
@@ -189,12 +196,20 @@ class LocalRuntime:
         for address in self._of(role, version):
             self._replicas[address].core.resize(slots)
 
-    def kill(self, role: str, version: str, *, unnoticed: bool = False) -> str:
+    def kill(
+        self,
+        role: str,
+        version: str,
+        *,
+        unnoticed: bool = False,
+        kind: IncidentKind = IncidentKind.DIED,
+    ) -> str:
         """Let one replica die, as a crashed process does, and replace it; return its name.
 
         Args:
             role: Its role.
             version: And version.
+            kind: What it dies of.
             unnoticed: Nobody tells those that wait for it, as when a link hangs on its dead end.
 
         Raises:
@@ -208,7 +223,9 @@ class LocalRuntime:
         if unnoticed:
             self._links.pop(address, LocalLink(address, self._find, self.network)).hang()
         self._stop(address)
-        self._start(address, live.definition, restarts=live.restarts + 1)
+        crashes = live.crashes + (kind in OWN_DEATHS)
+        self._start(address, live.definition, restarts=live.restarts + 1, crashes=crashes)
+        self._book.report(kind, str(address), "it was killed", address)
         self._router.set_replicas(self._replicas)
         return str(address)
 
@@ -217,6 +234,7 @@ class LocalRuntime:
         self._gateway.stop()
         self._gateway_lives += 1
         self._gateway_recorder, self._gateway = self._make_gateway()
+        self._book.report(IncidentKind.GATEWAY_LOST, "gateway", "it was killed")
         await self._gateway.recover()
 
     def _make_gateway(self) -> tuple[Recorder, Gateway]:
@@ -234,7 +252,9 @@ class LocalRuntime:
         )
         return recorder, gateway
 
-    def _start(self, address: Address, version: VersionDefinition, *, restarts: int) -> None:
+    def _start(
+        self, address: Address, version: VersionDefinition, *, restarts: int, crashes: int = 0
+    ) -> None:
         agent = load_agent(version.agent, version.config)
         recorder = self._recorder(f"{address}.{restarts}", address.node)
         core = ReplicaCore(
@@ -248,7 +268,7 @@ class LocalRuntime:
             now=asyncio.get_running_loop().time,
             life=f"{address}.{restarts}",
         )
-        self._replicas[address] = _Live(core, version, recorder, restarts=restarts)
+        self._replicas[address] = _Live(core, version, recorder, restarts, crashes)
 
     def _stop(self, address: Address) -> None:
         live = self._replicas.pop(address)
@@ -281,6 +301,7 @@ class LocalRuntime:
             version=address.version,
             state=ReplicaState.DRAINING if live.draining else ReplicaState.READY,
             restarts=live.restarts,
+            crashes=live.crashes,
             table=self._router.table.number,
             running=live.core.running,
             queued=live.core.queued,

@@ -11,6 +11,7 @@ from typing import Any
 from rolewise.fleet.gateway import Gateway
 from rolewise.fleet.ledger import Ledger
 from rolewise.fleet.ray.environment import extend_search_path
+from rolewise.fleet.ray.inquest import read_own_place
 from rolewise.fleet.ray.pages import ClusterPages
 from rolewise.fleet.ray.process import FleetProcess
 from rolewise.fleet.ray.view import Settings, View
@@ -95,7 +96,7 @@ class GatewayActor:
     async def _open(self) -> tuple[FleetProcess, Gateway]:
         async with self._opening:
             if self._life is None:
-                ticket = await self._head.join.remote(None)
+                ticket = await self._head.join.remote(None, read_own_place())
                 process = FleetProcess(name="gateway", node="", number=0, ticket=ticket)
                 loop = asyncio.get_running_loop()
                 # Steady within a life, and within the machines' agreement from one to the next.

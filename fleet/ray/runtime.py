@@ -17,6 +17,7 @@ import ray
 from ray.exceptions import RayError, RayTaskError
 
 from rolewise.fleet.accounts import RESULTS_KEPT_S
+from rolewise.fleet.incident import Incident
 from rolewise.fleet.ray import names
 from rolewise.fleet.ray.environment import read_search_path
 from rolewise.fleet.ray.head import FleetHead
@@ -149,6 +150,10 @@ class RayRuntime:
     ) -> Round:
         """Ask replicas for their waits."""
         return cast("Round", await _answer(self._head.waits.remote(replicas, recent)))
+
+    async def incidents(self, after: int = 0) -> tuple[Incident, ...]:
+        """Return what went wrong lately."""
+        return cast("tuple[Incident, ...]", await _answer(self._head.incidents.remote(after)))
 
     async def task_trees(self) -> TaskTrees:
         """Return the trees of the last tasks, of all collectors together."""

@@ -55,12 +55,14 @@ class View:
     Attributes:
         number: Goes up with each change; an older view never replaces a newer one.
         collectors: Actor handles, one for each shard of the telemetry.
+        lost: Replicas that will not answer what they were sent, and why, in words.
     """
 
     number: int
     table: RoutingTable
     peers: Mapping[Address, Peer]
     collectors: tuple[Any, ...]
+    lost: Mapping[Address, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
