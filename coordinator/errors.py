@@ -87,6 +87,16 @@ ERROR_KINDS: dict[str, ErrorKind] = {
             ),
         ),
         ErrorKind(
+            code="task_expired",
+            title="The task's result has expired",
+            status=404,
+            exit_code=2,
+            meaning=(
+                "The task has ended, and its result has waited longer than `results_kept` of the "
+                "fleet's file. Ask sooner, or keep results longer."
+            ),
+        ),
+        ErrorKind(
             code="not_found",
             title="No such page",
             status=404,

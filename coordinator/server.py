@@ -182,6 +182,7 @@ class Server:
             entry=tuple(spec.entry),
             guards=guard_limits(spec.guards),
             tasks_in_flight=spec.tasks_in_flight,
+            results_kept_s=spec.results_kept,
         )
         self._runtimes[spec.fleet] = runtime
         state = await register(journal, spec, text=file.text, file=file.file, by="up")

@@ -4,40 +4,38 @@ Each accepted task ends in exactly one of completed, failed and timed out. Its a
 moment of submission and never again, and tasks are given out to the judge in the order in which
 they were submitted, also those that still run. (In order of arrival, slow failures would hide
 behind fast ones.)
+
+With a ledger, that a task was accepted is written down before its submitter is told, and how it
+ended before anybody is; so a gateway that dies is followed by one that knows. It begins again what
+may safely be begun again, and ends the rest as failed.
 """
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections import OrderedDict
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+import time
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import replace
 from math import isfinite, isnan
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from rolewise.agents.errors import AgentError, LoopGuard, NoReplica, Overloaded
 from rolewise.agents.message import OUTSIDE
+from rolewise.fleet.accounts import ENDS, RESULTS_KEPT_S, Account, Accounts
+from rolewise.fleet.ledger import KeptTask, Ledger
 from rolewise.fleet.messenger import Envelope, Messenger
 from rolewise.fleet.routing.assign import assignments
 from rolewise.fleet.runtime import TASKS_IN_FLIGHT, TaskCounts
 from rolewise.fleet.task import Outcome, TaskRecord, TaskRequest, task_key
 from rolewise.graphs.interactions import Arm
 
-TASKS_AT_ONCE = 5000
-"""Accounts that are given out in one answer."""
-
-TASKS_KEPT = 50_000
-"""Ended tasks whose account can still be read; older ones stay in the counts only."""
-
-BODIES_KEPT = 20_000
-"""Tasks whose body is still there for a scorer; bodies may be large."""
-
-
 GUARD_S = 1.0
 """How often tasks that work without end are looked for."""
 GUARD_LINGERS_S = 30.0
 """How long after the last task's end: its events may go on."""
+GATEWAY_LOST: Final = "gateway_lost"
+"""Code of a task that died with the gateway which carried it, and its outside cause."""
 
 
 class TaskGuard(Protocol):
@@ -52,32 +50,6 @@ class TaskGuard(Protocol):
         ...
 
 
-@dataclass(slots=True)
-class _Account:
-    """One task's account while it is kept.
-
-    Attributes:
-        ended_at: The loop's time.
-        breach: Which hard limit the task has broken; it is ended for it.
-        carrying: What waits for the answer to its first message, while it does.
-    """
-
-    record: TaskRecord
-    envelope: Envelope
-    body: Any = None
-    has_body: bool = True
-    ended: asyncio.Event = field(default_factory=asyncio.Event)
-    ended_at: float = 0.0
-    breach: str = ""
-    carrying: asyncio.Task[None] | None = None
-
-    def seen_at(self, settled: float) -> TaskRecord:
-        """Return the record; if it ended later than that, as running, but with its latency."""
-        if not self.ended.is_set() or self.ended_at <= settled:
-            return self.record
-        return replace(self.record, outcome=Outcome.RUNNING, result=None, error="")
-
-
 class Gateway:
     """Submits tasks to the fleet's entry roles and keeps their accounts.
 
@@ -88,6 +60,10 @@ class Gateway:
         settle_s: Seconds after a task's end until it counts as closed: by then the telemetry
             of its last messages has arrived.
         guard: What finds tasks that work without end, and ends their messages everywhere.
+        ledger: What outlives this process; None: nothing does. Call `recover` first.
+        results_kept_s: How long after its end a task's result can be read.
+        clock: The fleet's clock; it goes on from one life of the gateway to the next.
+        time_of_day: For what is written down.
     """
 
     def __init__(
@@ -98,6 +74,10 @@ class Gateway:
         tasks_in_flight: int = TASKS_IN_FLIGHT,
         settle_s: float = 1.0,
         guard: TaskGuard | None = None,
+        ledger: Ledger | None = None,
+        results_kept_s: float = RESULTS_KEPT_S,
+        clock: Callable[[], float],
+        time_of_day: Callable[[], float] = time.time,
     ) -> None:
         self._guard = guard
         self._guarding: asyncio.Task[None] | None = None
@@ -105,78 +85,91 @@ class Gateway:
         self._entry = entry
         self._limit = tasks_in_flight
         self._settle_s = settle_s
-        self._accounts: OrderedDict[int, _Account] = OrderedDict()
-        self._numbers: dict[str, int] = {}
-        self._numbers_by_key: dict[int, int] = {}
-        self._open: dict[int, _Account] = {}
+        self._ledger = ledger
+        self._clock = clock
+        self._time_of_day = time_of_day
+        self._accounts = Accounts(results_kept_s=results_kept_s)
         self._handlers: set[asyncio.Task[None]] = set()
-        self._submitted = 0
-        self._ended = dict.fromkeys((Outcome.COMPLETED, Outcome.FAILED, Outcome.TIMED_OUT), 0)
 
     @property
     def counts(self) -> TaskCounts:
         """The account of all tasks ever submitted."""
-        return TaskCounts(
-            submitted=self._submitted,
-            running=len(self._open),
-            completed=self._ended[Outcome.COMPLETED],
-            failed=self._ended[Outcome.FAILED],
-            timed_out=self._ended[Outcome.TIMED_OUT],
-        )
+        return self._accounts.counts
 
-    def submit(self, request: TaskRequest) -> None:
+    @property
+    def now_s(self) -> float:
+        """The fleet's clock."""
+        return self._clock()
+
+    async def recover(self) -> None:
+        """Take over the tasks of a former life; call it once, before anything else.
+
+        What had not ended is begun again where its role is idempotent, its body was kept and it
+        has time left. All else fails as `gateway_lost`.
+        """
+        if self._ledger is None:
+            return
+        kept = await self._ledger.recover()
+        ended = {outcome: getattr(kept.counts, outcome.value) for outcome in ENDS}
+        self._accounts.go_on_from(max(kept.tasks, default=0), ended)
+        offset = self._clock() - self._time_of_day()
+        ends = []
+        for number in sorted(kept.tasks):
+            task = kept.tasks[number]
+            started_s = task.record.started_s + offset
+            record = replace(task.record, started_s=started_s)
+            began_s = self._messenger.now() - (self._clock() - started_s)
+            account = Account(record, self._envelope(task.request, record), began_s)
+            if record.outcome is Outcome.RUNNING:
+                ends += self._take_over(task, account)
+            else:
+                account.ended_at = task.ended_at + offset
+                self._accounts.restore(account)
+        await asyncio.gather(*ends)
+
+    def stop(self) -> None:
+        """Die, as a process does: nothing that was under way goes on."""
+        for task in (*self._handlers, *((self._guarding,) if self._guarding else ())):
+            task.cancel()
+        if self._ledger is not None:
+            self._ledger.stop()
+
+    async def submit(self, request: TaskRequest) -> None:
         """Accept a task and start it; an id that is known already changes nothing.
 
         Raises:
             NoReplica: The role is no entry role.
             Overloaded: Too many tasks run.
         """
-        if request.id in self._numbers:
+        if (known := self._accounts.find(request.id)) is not None:
+            if known.accepted is not None:
+                await known.accepted.wait()
             return
         role = request.role or self._entry[0]
         if role not in self._entry:
             raise NoReplica(f"role {role!r} is no entry role: want one of {list(self._entry)}")
-        if len(self._open) >= self._limit:
-            raise Overloaded(f"{len(self._open)} tasks are in flight; the limit is {self._limit}")
-        loop = asyncio.get_running_loop()
-        table = self._messenger.router.table
-        self._submitted += 1
-        number = self._submitted
-        limit_s = _limit(request)
-        envelope = Envelope(
-            sender=OUTSIDE,
-            task=request.id,
-            task_key=task_key(request.id),
-            conversation=request.conversation or request.id,
-            attributes=request.attributes,
-            table=table.number,
-            deadline=None if limit_s is None else loop.time() + limit_s,
-            traceparent=_traceparent(request.id),
-            retry_of=self._first_attempt(request),
-        )
-        record = TaskRecord(
-            task=request.id,
-            number=number,
-            table=table.number,
-            assignments=assignments(table, envelope),
-            started_s=loop.time(),
-        )
-        account = _Account(record, replace(envelope, arm=_arm(record)), request.body)
-        self._accounts[number] = account
-        self._numbers[request.id] = number
-        self._numbers_by_key[task_key(request.id)] = number
-        self._open[number] = account
-        self._forget_body(number - BODIES_KEPT)
-        handler = loop.create_task(self._carry(request, role, account))
-        account.carrying = handler
-        self._handlers.add(handler)
-        handler.add_done_callback(self._handlers.discard)
-        if self._guard is not None and (self._guarding is None or self._guarding.done()):
-            self._guarding = loop.create_task(self._keep_guard(self._guard))
+        if (many := self._accounts.in_flight) >= self._limit:
+            raise Overloaded(f"{many} tasks are in flight; the limit is {self._limit}")
+        request = replace(request, role=role, retry_of=self._first_attempt(request))
+        record = self._first_record(request)
+        envelope, began_s = self._envelope(request, record), self._messenger.now()
+        account = Account(record, envelope, began_s, request.body)
+        self._accounts.enter(account)
+        if self._ledger is not None:
+            account.accepted = asyncio.Event()
+            is_repeatable = self._messenger.router.is_idempotent(role)
+            at = self._time_of_day()
+            await self._ledger.opened(request, record, at=at, with_body=is_repeatable)
+        self._accounts.begin(account)
+        self._start(request, account)
 
     async def result(self, task: str, wait_s: float) -> TaskRecord | None:
-        """Return a task's account, waiting up to `wait_s` for its end."""
-        account = self._accounts.get(self._numbers.get(task, 0))
+        """Return a task's account, waiting up to `wait_s` for its end.
+
+        Raises:
+            TaskExpired: It has ended, but its result is not kept any more.
+        """
+        account = self._accounts.find(task)
         if account is None:
             return None
         if wait_s > 0 and not account.ended.is_set():
@@ -185,67 +178,103 @@ class Gateway:
                     await account.ended.wait()
             except TimeoutError:
                 pass
+        self._accounts.check_waiting(account, self._clock())
         return replace(account.record, body=account.body, has_body=account.has_body)
 
-    def score(self, task: str, name: str, value: float) -> bool:
+    async def score(self, task: str, name: str, value: float) -> bool:
         """Write a score into a task's account; see `Runtime.score`."""
         if not (isnan(value) or 0.0 <= value <= 1.0):
             raise ValueError(f"score {name!r} of task {task!r} = {value}: want 0 to 1, or NaN")
-        account = self._accounts.get(self._numbers.get(task, 0))
+        account = self._accounts.find(task)
         if account is None:
             return False
         record = account.record
         if name not in record.scores:
             account.record = replace(record, scores={**record.scores, name: value})
+            if self._ledger is not None:
+                await self._ledger.scored(record.number, name, value)
         return True
 
     def tasks_since(self, cursor: int) -> tuple[TaskRecord, ...]:
-        """Return the tasks behind number `cursor`, without gaps, in order, `TASKS_AT_ONCE` at most.
+        """Return the tasks behind number `cursor`, without gaps, in order; 5,000 at most.
 
         One that has ended but not settled is given as running still.
         """
-        settled = asyncio.get_running_loop().time() - self._settle_s
-        first = max(cursor + 1, next(iter(self._accounts), 1))
-        last = min(self._submitted, first + TASKS_AT_ONCE - 1)
-        return tuple(self._accounts[number].seen_at(settled) for number in range(first, last + 1))
+        return self._accounts.since(cursor, self._clock() - self._settle_s)
 
     def in_need_of(self, role: str, version: str) -> int:
         """Return how many running tasks would meet this version of the role."""
         router = self._messenger.router
         return sum(
             1
-            for account in self._open.values()
+            for account in self._accounts.running
             if router.version_for(role, account.envelope, account.record.table) == version
         )
+
+    def _take_over(self, task: KeptTask, account: Account) -> list[Coroutine[Any, Any, None]]:
+        """Begin a task of a former life again, or return what ends it."""
+        request, record = task.request, account.record
+        self._accounts.enter(account)
+        self._accounts.begin(account)
+        left_s = record.started_s + request.timeout_s - self._clock()
+        why = ""
+        if not self._messenger.router.is_idempotent(request.role):
+            why = f"role {request.role} is not idempotent, so it was not begun again"
+        elif not task.has_body:
+            why = "its body was not kept, so it could not be begun again"
+        elif left_s <= 0:
+            why = "no time was left to begin it again"
+        if not why:
+            account.body = request.body
+            request = replace(request, timeout_s=left_s)
+            account.envelope = replace(account.envelope, deadline=self._deadline(_limit(request)))
+            self._start(request, account)
+            return []
+        account.has_body = False
+        return [
+            self._end(
+                account,
+                outcome=Outcome.TIMED_OUT if left_s <= 0 else Outcome.FAILED,
+                error=f"{GATEWAY_LOST}: the gateway that carried it died; {why}",
+                outside_cause=GATEWAY_LOST,
+            )
+        ]
+
+    def _start(self, request: TaskRequest, account: Account) -> None:
+        loop = asyncio.get_running_loop()
+        handler = loop.create_task(self._carry(request, account))
+        account.carrying = handler
+        self._handlers.add(handler)
+        handler.add_done_callback(self._handlers.discard)
+        if self._guard is not None and (self._guarding is None or self._guarding.done()):
+            self._guarding = loop.create_task(self._keep_guard(self._guard))
 
     async def _keep_guard(self, guard: TaskGuard) -> None:
         """Look for tasks that work without end: as long as any runs, and events may go on."""
         loop = asyncio.get_running_loop()
         idle_since = loop.time()
-        while self._open or loop.time() < idle_since + GUARD_LINGERS_S:
+        while self._accounts.in_flight or loop.time() < idle_since + GUARD_LINGERS_S:
             await asyncio.sleep(GUARD_S)
             for key, breach in (await guard.find()).items():
-                account = self._accounts.get(self._numbers_by_key.get(key, 0))
+                account = self._accounts.find_key(key)
                 if account is not None and not account.breach:
                     account.breach = breach
                     if account.carrying is not None:
                         account.carrying.cancel()
                     await guard.end(account.record.task)
-            idle_since = loop.time() if self._open else idle_since
+            idle_since = loop.time() if self._accounts.in_flight else idle_since
 
-    async def _carry(self, request: TaskRequest, role: str, account: _Account) -> None:
-        loop = asyncio.get_running_loop()
-        record, began = account.record, self._messenger.now()
-        outcome, result, error = Outcome.FAILED, None, "cancelled: the gateway stopped"
+    async def _carry(self, request: TaskRequest, account: Account) -> None:
+        outcome, result, error = Outcome.FAILED, None, ""
         try:
             result = await self._messenger.ask(
                 account.envelope,
-                role,
+                request.role,
                 request.body,
                 kind=request.kind,
                 timeout_s=_limit(request),
             )
-            outcome, error = Outcome.COMPLETED, ""
+            outcome = Outcome.COMPLETED
         except AgentError as failure:
             late = failure.code == "ask_timed_out"
             outcome = Outcome.TIMED_OUT if late else Outcome.FAILED
@@ -256,42 +285,74 @@ class Gateway:
             error = f"{LoopGuard.code}: {account.breach}"
         except Exception as failure:  # noqa: BLE001 (no fault of ours may lose a task)
             error = f"internal: {type(failure).__name__}: {failure}"
-        finally:
-            account.record = replace(
-                account.record,
-                outcome=outcome,
-                result=result,
-                error=error,
-                latency_s=self._messenger.now() - began,
-            )
-            account.carrying = None
-            account.ended_at = loop.time()
-            account.ended.set()
-            del self._open[record.number]
-            self._ended[outcome] += 1
-            self._forget()
+        account.carrying = None  # from here on nobody may cancel it
+        await self._end(account, outcome=outcome, result=result, error=error)
 
-    def _forget_body(self, number: int) -> None:
-        account = self._accounts.get(number)
-        if account is not None:
-            account.body, account.has_body = None, False
+    async def _end(
+        self,
+        account: Account,
+        *,
+        outcome: Outcome,
+        error: str,
+        result: Any = None,
+        outside_cause: str = "",
+    ) -> None:
+        fields: dict[str, Any] = {
+            "outcome": outcome,
+            "result": result,
+            "error": error,
+            "latency_s": self._messenger.now() - account.began_s,
+            "outside_cause": outside_cause,
+        }
+        if self._ledger is not None:
+            record = replace(account.record, **fields)
+            await self._ledger.ended(record, at=self._time_of_day())
+        # A score may have come meanwhile.
+        record = replace(account.record, **fields)
+        forgotten = self._accounts.end(account, record, self._clock())
+        if self._ledger is not None:
+            self._ledger.forget(forgotten)
+
+    def _first_record(self, request: TaskRequest) -> TaskRecord:
+        table = self._messenger.router.table
+        return TaskRecord(
+            task=request.id,
+            number=self._accounts.next_number(),
+            table=table.number,
+            assignments=assignments(table, self._addressed(request, table.number)),
+            started_s=self._clock(),
+        )
+
+    def _envelope(self, request: TaskRequest, record: TaskRecord) -> Envelope:
+        return replace(
+            self._addressed(request, record.table),
+            arm=_arm(record),
+            deadline=self._deadline(_limit(request)),
+        )
+
+    def _addressed(self, request: TaskRequest, table: int) -> Envelope:
+        return Envelope(
+            sender=OUTSIDE,
+            task=request.id,
+            task_key=task_key(request.id),
+            conversation=request.conversation or request.id,
+            attributes=request.attributes,
+            table=table,
+            traceparent=_traceparent(request.id),
+            retry_of=request.retry_of,
+        )
+
+    @staticmethod
+    def _deadline(limit_s: float | None) -> float | None:
+        return None if limit_s is None else asyncio.get_running_loop().time() + limit_s
 
     def _first_attempt(self, request: TaskRequest) -> str:
         """Return the task that this one tries again: the first of the chain, as far as known."""
         if request.retry_of in {"", request.id}:
             return ""
-        account = self._accounts.get(self._numbers.get(request.retry_of, 0))
+        account = self._accounts.find(request.retry_of)
         before = "" if account is None else account.envelope.retry_of
         return before or request.retry_of
-
-    def _forget(self) -> None:
-        while len(self._accounts) > TASKS_KEPT:
-            number, account = next(iter(self._accounts.items()))
-            if not account.ended.is_set():
-                return
-            del self._accounts[number]
-            self._numbers.pop(account.record.task, None)
-            self._numbers_by_key.pop(task_key(account.record.task), None)
 
 
 def _limit(request: TaskRequest) -> float | None:

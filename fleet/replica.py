@@ -128,6 +128,11 @@ class ReplicaCore:
         """Messages that have got a slot so far."""
         return self._begun
 
+    @property
+    def lag_s(self) -> float:
+        """How long the event loop of the handlers has stood still; callable from any thread."""
+        return 0.0 if self._beat is None else max(0.0, self._now() - self._beat)
+
     async def handle(self, message: Message) -> Reply:
         """Handle one request and return its reply; failures are replies too.
 
@@ -255,7 +260,7 @@ class ReplicaCore:
             incarnation=self._life,
             table=self.messenger.router.table.number,
             up_s=now - self._born,
-            loop_lag_s=0.0 if self._beat is None else max(0.0, now - self._beat),
+            loop_lag_s=self.lag_s,
             running=running,
             queue=queue,
             locks=self.locks.snapshot(),

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Protocol
 
+from rolewise.fleet.incident import Incident
 from rolewise.fleet.routing.table import RoutingTable
 from rolewise.fleet.task import Outcome, TaskRecord, TaskRequest
 from rolewise.graphs.rounds import Round
@@ -37,8 +38,23 @@ class Fenced(Exception):
     """The call carried an older fencing number than the runtime has seen; nothing happened."""
 
 
+class DrainStuck(Exception):
+    """Replicas that were to be drained or stopped may still run; `replicas` names them.
+
+    It helps to try again: a replica that cannot be reached ends with its node, if not before.
+    """
+
+    def __init__(self, replicas: Collection[str], why: str) -> None:
+        super().__init__(f"{', '.join(replicas)} may still run: {why}")
+        self.replicas = tuple(replicas)
+
+
 class CapacityShort(Exception):
     """The cluster has no room for the replicas; those already running stay as they are."""
+
+
+class TaskExpired(LookupError):
+    """The task has ended, but its result has waited too long and is not kept any more."""
 
 
 class ReplicaState(StrEnum):
@@ -86,6 +102,8 @@ class ReplicaStatus:
     Attributes:
         replica: Its address in words: `negotiator@v2#1`.
         restarts: How often it died and was replaced.
+        crashes: How often it died in the last ten minutes of what may be its version's doing:
+            not with its node, and not because we ended it.
         table: Number of the routing table that it has acknowledged; 0 for none.
         running: Invocations that hold a slot.
         queued: Messages that wait for one.
@@ -97,6 +115,7 @@ class ReplicaStatus:
     version: str
     state: ReplicaState
     restarts: int = 0
+    crashes: int = 0
     table: int = 0
     running: int = 0
     queued: int = 0
@@ -158,6 +177,7 @@ class Runtime(Protocol):
         Raises:
             CapacityShort: The cluster has no room for them.
             AgentImportError: The version does not load in its own environment.
+            DrainStuck: Some surplus replica could not be ended.
             Fenced: See the module.
         """
         ...
@@ -180,6 +200,7 @@ class Runtime(Protocol):
         Raises:
             Fenced: See the module; also when a higher number comes while it waits. Then nothing
                 is cancelled: the version may be wanted again.
+            DrainStuck: Some replica could neither be told to end its work nor be ended.
         """
         ...
 
@@ -195,7 +216,11 @@ class Runtime(Protocol):
         ...
 
     async def result(self, task: str, *, wait_s: float = 0.0) -> TaskRecord | None:
-        """Return the account of a task, waiting up to `wait_s` for its end; None when unknown."""
+        """Return the account of a task, waiting up to `wait_s` for its end; None when unknown.
+
+        Raises:
+            TaskExpired: It is known to have ended, but its result is not kept any more.
+        """
         ...
 
     async def score(self, task: str, name: str, value: float) -> bool:
@@ -234,6 +259,10 @@ class Runtime(Protocol):
                 left out.
             recent: With the messages that were finished lately.
         """
+        ...
+
+    async def incidents(self, after: int = 0) -> tuple[Incident, ...]:
+        """Return what went wrong with the fleet's processes lately, behind this number."""
         ...
 
     async def task_trees(self) -> TaskTrees:

@@ -91,6 +91,9 @@ class TaskRecord:
         partial: Some of its telemetry was lost: the sums are lower bounds.
         body: Body of the first message; only in the answer of `Runtime.result`.
         has_body: `body` is there: the fleet keeps those of its latest tasks.
+        lost_at: Replicas, by their addresses in words, that died with one of its requests.
+        outside_cause: Why its failure is no version's doing, such as a lost node: the judge leaves
+            it out. Empty: it counts.
         unmeasured: Metrics, as signals name them, that were not measured for it although the
             field has no way to say so: `tool.error`, `task.latency`, `task.looping`.
     """
@@ -118,6 +121,8 @@ class TaskRecord:
     partial: bool = False
     body: Any = None
     has_body: bool = False
+    lost_at: tuple[str, ...] = ()
+    outside_cause: str = ""
     unmeasured: tuple[str, ...] = ()
 
 

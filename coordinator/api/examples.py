@@ -322,6 +322,7 @@ _DETAILS = {
     "unknown_fleet": "fleet 'warehouse' does not run; running: supply-chain",
     "unknown_rollout": "there is no rollout 'supply-chain-9'",
     "unknown_task": "fleet 'supply-chain' has no task 'order-0'",
+    "task_expired": "task 'order-1' has completed; its result was kept for 3600 s and has expired",
     "not_found": "there is nothing at /v2",
     "verb_refused": "cannot resume: the rollout is progressing; allowed now: pause, abort",
     "rollout_in_progress": "rollout supply-chain-3 of fleet 'supply-chain' is progressing",

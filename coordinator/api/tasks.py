@@ -14,6 +14,7 @@ from rolewise.coordinator.api.openapi import answers
 from rolewise.coordinator.errors import RolewiseError
 from rolewise.coordinator.fleets import Fleets
 from rolewise.coordinator.views import TaskView, view_task
+from rolewise.fleet.runtime import TaskExpired
 from rolewise.fleet.spec import role_settings
 from rolewise.fleet.spec.values import Duration
 from rolewise.fleet.task import TaskRecord, TaskRequest
@@ -76,7 +77,7 @@ async def submit_task(
     "/fleets/{fleet}/tasks/{task}",
     summary="Look at a task",
     description="With `wait`, the answer comes when the task has ended, or after that time.",
-    responses=answers(TASK, "unknown_fleet", "unknown_task"),
+    responses=answers(TASK, "unknown_fleet", "unknown_task", "task_expired"),
 )
 async def read_task(
     fleets: Served, _by: Viewer, fleet: FleetPath, task: TaskPath, wait: Wait = None
@@ -89,11 +90,11 @@ async def read_task(
     "/tasks/{task}",
     summary="Look at a task of any fleet",
     description="Like the fleet's own, for those who know the task only.",
-    responses=answers(TASK, "unknown_task"),
+    responses=answers(TASK, "unknown_task", "task_expired"),
 )
 async def find_task(fleets: Served, _by: Viewer, task: TaskPath, wait: Wait = None) -> TaskView:
     """Return the account of the one task of this id."""
-    having = [name for name in fleets.running if await fleets.runtime(name).result(task)]
+    having = [name for name in fleets.running if await _has(fleets, name, task)]
     if len(having) > 1:
         raise RolewiseError(
             "bad_input",
@@ -105,8 +106,18 @@ async def find_task(fleets: Served, _by: Viewer, task: TaskPath, wait: Wait = No
     return view_task(await _read(fleets, having[0], task, wait or 0.0), having[0])
 
 
+async def _has(fleets: Fleets, fleet: str, task: str) -> bool:
+    try:
+        return await fleets.runtime(fleet).result(task) is not None
+    except TaskExpired:
+        return True
+
+
 async def _read(fleets: Fleets, fleet: str, task: str, wait_s: float) -> TaskRecord:
-    record = await fleets.runtime(fleet).result(task, wait_s=wait_s)
+    try:
+        record = await fleets.runtime(fleet).result(task, wait_s=wait_s)
+    except TaskExpired as error:
+        raise RolewiseError("task_expired", str(error)) from error
     if record is None:
         raise RolewiseError("unknown_task", f"fleet {fleet!r} has no task {task!r}")
     return record

@@ -12,8 +12,11 @@ from dataclasses import dataclass
 
 from rolewise.agents.agent import load_agent
 from rolewise.agents.message import Address
+from rolewise.fleet.accounts import RESULTS_KEPT_S
 from rolewise.fleet.gateway import Gateway
 from rolewise.fleet.ids import IdSource
+from rolewise.fleet.incident import OWN_DEATHS, Incident, IncidentBook, IncidentKind
+from rolewise.fleet.ledger import Ledger, Pages
 from rolewise.fleet.local.memory import LocalMemory
 from rolewise.fleet.local.network import LocalLink, Network
 from rolewise.fleet.messenger import Messenger
@@ -51,6 +54,7 @@ class _Live:
     definition: VersionDefinition
     recorder: Recorder
     restarts: int = 0
+    crashes: int = 0
     draining: bool = False
 
 
@@ -65,6 +69,8 @@ class LocalRuntime:
         settle_s: See `Gateway`.
         guards: Hard limits at which a task is ended.
         tasks_in_flight: See `Gateway`.
+        pages: Where the gateway's ledger is kept, for those that let it die; None: no ledger.
+        results_kept_s: See `Gateway`.
     """
 
     def __init__(
@@ -77,6 +83,8 @@ class LocalRuntime:
         settle_s: float = 0.5,
         guards: GuardLimits | None = None,
         tasks_in_flight: int = TASKS_IN_FLIGHT,
+        pages: Pages | None = None,
+        results_kept_s: float = RESULTS_KEPT_S,
     ) -> None:
         self._guards = guards or GuardLimits()
         self.network = network or Network(seed=seed)
@@ -88,14 +96,14 @@ class LocalRuntime:
         self._memories: dict[str, LocalMemory] = {}
         self._numbers = 0
         self._fencing = 0
-        self._gateway_recorder = self._recorder("gateway", "")
-        self._gateway = Gateway(
-            messenger=self._messenger(0, 0, self._gateway_recorder),
-            entry=entry,
-            tasks_in_flight=tasks_in_flight,
-            settle_s=settle_s,
-            guard=_LocalGuard(self),
-        )
+        self._tasks_in_flight = tasks_in_flight
+        self._entry = entry
+        self._settle_s = settle_s
+        self._pages = pages
+        self._results_kept_s = results_kept_s
+        self._gateway_lives = 0
+        self._book = IncidentBook(asyncio.get_running_loop().time)
+        self._gateway_recorder, self._gateway = self._make_gateway()
 
     async def fence(self, fencing: int) -> None:
         """Refuse every lower number from now on."""
@@ -143,7 +151,7 @@ class LocalRuntime:
 
     async def submit(self, request: TaskRequest) -> None:
         """Accept a task."""
-        self._gateway.submit(request)
+        await self._gateway.submit(request)
 
     async def result(self, task: str, *, wait_s: float = 0.0) -> TaskRecord | None:
         """Return the account of a task."""
@@ -153,7 +161,7 @@ class LocalRuntime:
 
     async def score(self, task: str, name: str, value: float) -> bool:
         """Write a score into a task's account."""
-        return self._gateway.score(task, name, value)
+        return await self._gateway.score(task, name, value)
 
     async def observe(self, cursor: int = 0) -> Observation:
         """Read liveness, counts and the tasks behind the cursor."""
@@ -175,6 +183,10 @@ class LocalRuntime:
             for address, live in self._replicas.items()
             if replicas is None or str(address) in replicas
         )
+
+    async def incidents(self, after: int = 0) -> tuple[Incident, ...]:
+        """Return what went wrong lately."""
+        return self._book.since(after)
 
     async def task_trees(self) -> TaskTrees:
         """Return the trees of the last tasks."""
@@ -201,12 +213,20 @@ class LocalRuntime:
         for address in self._of(role, version):
             self._replicas[address].core.resize(slots)
 
-    def kill(self, role: str, version: str, *, unnoticed: bool = False) -> str:
+    def kill(
+        self,
+        role: str,
+        version: str,
+        *,
+        unnoticed: bool = False,
+        kind: IncidentKind = IncidentKind.DIED,
+    ) -> str:
         """Let one replica die, as a crashed process does, and replace it; return its name.
 
         Args:
             role: Its role.
             version: And version.
+            kind: What it dies of.
             unnoticed: Nobody tells those that wait for it, as when a link hangs on its dead end.
 
         Raises:
@@ -220,12 +240,40 @@ class LocalRuntime:
         if unnoticed:
             self._links.pop(address, LocalLink(address, self._find, self.network)).hang()
         self._stop(address)
-        self._start(address, live.definition, restarts=live.restarts + 1)
+        crashes = live.crashes + (kind in OWN_DEATHS)
+        self._start(address, live.definition, restarts=live.restarts + 1, crashes=crashes)
         self._replicas[address].draining = live.draining
+        self._book.report(kind, str(address), "it was killed", address)
         self._router.set_replicas(self._replicas)
         return str(address)
 
-    def _start(self, address: Address, version: VersionDefinition, *, restarts: int) -> None:
+    async def kill_gateway(self) -> None:
+        """Let the gateway die, as a crashed process does; return when the next one is up."""
+        self._gateway.stop()
+        self._gateway_lives += 1
+        self._gateway_recorder, self._gateway = self._make_gateway()
+        self._book.report(IncidentKind.GATEWAY_LOST, "gateway", "it was killed")
+        await self._gateway.recover()
+
+    def _make_gateway(self) -> tuple[Recorder, Gateway]:
+        now = asyncio.get_running_loop().time
+        recorder = self._recorder(f"gateway.{self._gateway_lives}", "")
+        gateway = Gateway(
+            messenger=self._messenger(0, self._gateway_lives, recorder),
+            entry=self._entry,
+            tasks_in_flight=self._tasks_in_flight,
+            settle_s=self._settle_s,
+            guard=_LocalGuard(self),
+            ledger=None if self._pages is None else Ledger(self._pages),
+            results_kept_s=self._results_kept_s,
+            clock=now,
+            time_of_day=now,
+        )
+        return recorder, gateway
+
+    def _start(
+        self, address: Address, version: VersionDefinition, *, restarts: int, crashes: int = 0
+    ) -> None:
         agent = load_agent(version.agent, version.config)
         recorder = self._recorder(f"{address}.{restarts}", address.node)
         core = ReplicaCore(
@@ -239,7 +287,7 @@ class LocalRuntime:
             now=asyncio.get_running_loop().time,
             life=f"{address}.{restarts}",
         )
-        self._replicas[address] = _Live(core, version, recorder, restarts=restarts)
+        self._replicas[address] = _Live(core, version, recorder, restarts, crashes)
 
     def _stop(self, address: Address) -> None:
         live = self._replicas.pop(address)
@@ -272,6 +320,7 @@ class LocalRuntime:
             version=address.version,
             state=ReplicaState.DRAINING if live.draining else ReplicaState.READY,
             restarts=live.restarts,
+            crashes=live.crashes,
             table=self._router.table.number,
             running=live.core.running,
             queued=live.core.queued,

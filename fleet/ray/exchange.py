@@ -145,10 +145,10 @@ class ExchangeLink:
         reply = await self.ask(message)
         return None if reply.failure is None else reply
 
-    def close(self) -> None:
-        """Fail what is open and carry nothing more."""
+    def close(self, why: str = "is gone") -> None:
+        """Fail what is open, for this reason, and carry nothing more."""
         self._is_closed = True
-        self._fail(list(self._open), "is gone")
+        self._fail(list(self._open), why)
         self._next_turns()
 
     # Sending.

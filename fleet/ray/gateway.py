@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from rolewise.fleet.gateway import Gateway
+from rolewise.fleet.ledger import Ledger
 from rolewise.fleet.ray.environment import extend_search_path
+from rolewise.fleet.ray.inquest import read_own_place
+from rolewise.fleet.ray.pages import ClusterPages
 from rolewise.fleet.ray.process import FleetProcess
 from rolewise.fleet.ray.view import Settings, View
 from rolewise.fleet.runtime import TaskCounts
@@ -63,7 +67,7 @@ class GatewayActor:
     async def submit(self, request: TaskRequest) -> None:
         """Accept a task; see `Runtime.submit`."""
         _, gateway = await self._open()
-        gateway.submit(request)
+        await gateway.submit(request)
 
     async def result(self, task: str, wait_s: float) -> TaskRecord | None:
         """Return the account of a task, waiting up to `wait_s` for its end."""
@@ -73,13 +77,13 @@ class GatewayActor:
     async def score(self, task: str, name: str, value: float) -> bool:
         """Write a score into a task's account; see `Runtime.score`."""
         _, gateway = await self._open()
-        return gateway.score(task, name, value)
+        return await gateway.score(task, name, value)
 
     async def accounts(self, cursor: int) -> Accounts:
         """Return the counts, and the tasks behind the cursor."""
         _, gateway = await self._open()
         return Accounts(
-            now_s=asyncio.get_running_loop().time(),
+            now_s=gateway.now_s,
             counts=gateway.counts,
             tasks=gateway.tasks_since(cursor),
         )
@@ -92,15 +96,22 @@ class GatewayActor:
     async def _open(self) -> tuple[FleetProcess, Gateway]:
         async with self._opening:
             if self._life is None:
-                ticket = await self._head.join.remote(None)
+                ticket = await self._head.join.remote(None, read_own_place())
                 process = FleetProcess(name="gateway", node="", number=0, ticket=ticket)
+                loop = asyncio.get_running_loop()
+                # Steady within a life, and within the machines' agreement from one to the next.
+                origin = time.time() - loop.time()
                 gateway = Gateway(
                     messenger=process.messenger,
                     entry=self._settings.entry,
                     tasks_in_flight=self._settings.tasks_in_flight,
                     settle_s=self._settings.settle_s,
                     guard=_Guard(process, self._settings.guards),
+                    ledger=Ledger(ClusterPages(self._settings.fleet)),
+                    results_kept_s=self._settings.results_kept_s,
+                    clock=lambda: origin + loop.time(),
                 )
-                self._post = asyncio.get_running_loop().create_task(process.post_for_ever())
+                await gateway.recover()
+                self._post = loop.create_task(process.post_for_ever())
                 self._life = process, gateway
             return self._life

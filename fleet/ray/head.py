@@ -2,16 +2,17 @@
 
 It carries out what the coordinator decides (`scale`, `install`, `drain`), refuses a coordinator
 that was replaced, and tells every process of the fleet where the others are. No message of the
-fleet passes through it. It watches its replicas: Ray restarts a process that dies; an actor that
-Ray has given up is made anew. When the head itself dies, Ray restarts it and it goes on from its
-registry; the fleet works on meanwhile.
+fleet passes through it. It has its replicas looked after (`care`). When the head itself dies, Ray
+restarts it and it goes on from its registry; the fleet works on meanwhile.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import time
 from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -20,25 +21,30 @@ from ray.exceptions import ActorDiedError, RayError
 
 from rolewise.agents.agent import AgentImportError
 from rolewise.agents.message import Address
-from rolewise.fleet.ray.cluster import read_available, read_nodes, sum_resources
-from rolewise.fleet.ray.placement import find_shortage
+from rolewise.fleet.incident import Incident, IncidentBook, IncidentKind
+from rolewise.fleet.ray.care import Care
+from rolewise.fleet.ray.inquest import Place
 from rolewise.fleet.ray.registry import Entered, Registry, keep_registry, read_registry
 from rolewise.fleet.ray.replica import Vital
-from rolewise.fleet.ray.staff import Staff
+from rolewise.fleet.ray.staff import Staff, check_room, get_ready
 from rolewise.fleet.ray.view import Peer, Settings, Ticket, View
 from rolewise.fleet.routing.table import RoutingTable
-from rolewise.fleet.runtime import CapacityShort, ReplicaState, ReplicaStatus, VersionDefinition
+from rolewise.fleet.runtime import (
+    CapacityShort,
+    DrainStuck,
+    ReplicaState,
+    ReplicaStatus,
+    VersionDefinition,
+)
 from rolewise.graphs.rounds import Round, join_rounds
 
-START_LIMIT_S = 300.0
-"""A version's own environment may have to be installed first."""
-SHORTAGE_STANDS_S = 3.0
-"""Ray counts freed resources as free only a moment later."""
-TELL_LIMIT_S = 10.0
+TELL_LIMIT_S = 2.0
+"""What a replica gets to acknowledge a view; one that did not is told again until it does."""
+GATEWAY_LIMIT_S = 10.0
+"""What the gateway gets for that: it may just be reading its former life's accounts."""
 ANSWER_LIMIT_S = 1.0
 SURPLUS_LIMIT_S = 30.0
 LOOK_EVERY_S = 0.1
-WATCH_EVERY_S = 1.0
 
 
 class FleetHead:
@@ -58,7 +64,11 @@ class FleetHead:
             for address, entered in self._registry.replicas.items()
         }
         self._locks: defaultdict[tuple[str, str], asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._bringing: dict[tuple[str, str], tuple[int, asyncio.Task[None]]] = {}
+        self._book = IncidentBook(time.time)
+        self._care = Care(self)
         self._watch: asyncio.Task[None] | None = None
+        self.told = 0
         own.begin.remote()  # also when Ray restarts it and nobody else would
 
     # What the coordinator has it do; see `rolewise.fleet.runtime.Runtime` for the contracts.
@@ -66,7 +76,7 @@ class FleetHead:
     async def begin(self) -> None:
         """Start to watch; returns when the gateway takes tasks."""
         if self._watch is None:
-            self._watch = asyncio.get_running_loop().create_task(self._watch_for_ever())
+            self._watch = asyncio.get_running_loop().create_task(self._care.look_for_ever())
         await self._gateway.install.remote(self._view())
 
     async def fence(self, fencing: int) -> None:
@@ -74,21 +84,25 @@ class FleetHead:
         self._admit(fencing)
 
     async def scale(self, version: VersionDefinition, replicas: int, fencing: int) -> None:
-        """Bring a version to this many replicas."""
+        """Bring a version to this many replicas; this ends a call that wants more of them."""
         self._admit(fencing)
-        async with self._locks[version.role, version.version]:
+        key = version.role, version.version
+        wanted, bringing = self._bringing.get(key, (0, None))
+        if bringing is not None and replicas < wanted:
+            bringing.cancel()
+        async with self._locks[key]:
             self._admit(fencing)  # it may have waited for long
-            present = self._registry.of(version.role, version.version)
-            kept = present[:replicas]
+            present = self._registry.of(*key)
+            kept, surplus = present[:replicas], present[replicas:]
             for address in kept:
-                self._change(address, is_draining=False)
+                self.change(address, is_draining=False)
             if replicas > len(present):
                 missing = replicas - len(present)
-                await self._check_room(version, missing)
+                await check_room(version, missing)
                 kept += self._enter(version, missing)
-            await self._bring_up(kept, fresh=kept[len(present) :])
-            if present[replicas:]:
-                await self._send_away(present[replicas:], limit_s=SURPLUS_LIMIT_S if kept else 0.0)
+            await self._bring_up_unless_superseded(key, kept, fresh=kept[len(present) :])
+            if surplus:
+                await self._send_away(surplus, limit_s=SURPLUS_LIMIT_S if kept else 0.0)
 
     async def install(self, table: RoutingTable, fencing: int) -> None:
         """Put a routing table in force everywhere."""
@@ -96,26 +110,32 @@ class FleetHead:
         registry = self._registry
         if table.number > registry.table.number:
             self._keep(replace(registry, table=table, number=registry.number + 1))
-        await self._tell_all()
+        answer = await self.tell_all()
+        if isinstance(answer, Exception):
+            raise TimeoutError(f"the gateway has not acknowledged table {table.number}: {answer}")
 
     async def drain(self, role: str, version: str, limit_s: float, fencing: int) -> int:
         """Wait until the version is not needed any more; cancel what is left."""
         self._admit(fencing)
         for address in self._registry.of(role, version):
-            self._change(address, is_draining=True)
+            self.change(address, is_draining=True)
         loop = asyncio.get_running_loop()
         end = loop.time() + limit_s
         while loop.time() < end:
             busy, needed = await asyncio.gather(
                 self._is_busy(self._registry.of(role, version)),
-                self._gateway.in_need_of.remote(role, version),
+                self.call(self._gateway.in_need_of.remote(role, version)),
             )
             if not busy and not needed:
                 break
             await asyncio.sleep(LOOK_EVERY_S)
             self._admit(fencing)
-        drained = self._registry.of(role, version)
-        return sum(await asyncio.gather(*(self._withdraw_all(address) for address in drained)))
+        leaving = self._registry.of(role, version)
+        ended = await asyncio.gather(*(self._withdraw_all(address) for address in leaving))
+        silent = [address for address, answer in zip(leaving, ended, strict=True) if answer is None]
+        # What cannot be told to end its work is ended with it.
+        await self._staff.end_all(self._actors_of(silent))
+        return sum(many for many in ended if many is not None)
 
     async def statuses(self) -> tuple[ReplicaStatus, ...]:
         """Return how every replica is."""
@@ -134,7 +154,7 @@ class FleetHead:
             and (entered[address].is_listed or entered[address].is_draining)
         }
         found = await asyncio.gather(
-            *(self._call(actor.waits.remote(recent)) for actor in asked.values())
+            *(self.call(actor.waits.remote(recent)) for actor in asked.values())
         )
         answers = dict(zip(asked, found, strict=True))
         # None: it has not joined the fleet yet, and nothing can wait there.
@@ -147,22 +167,28 @@ class FleetHead:
         """End all replicas and make no new ones."""
         if self._watch is not None:
             self._watch.cancel()
-        actors = list(self._actors.values())
+        self._care.stop()
+        actors = self._actors_of(self._actors)
         self._actors.clear()
         self._registry = Registry()
-        await asyncio.gather(*(self._staff.end(actor) for actor in actors))
+        with contextlib.suppress(DrainStuck):
+            await self._staff.end_all(actors)
 
     # What the fleet's own processes ask it.
 
-    async def join(self, address: Address | None) -> Ticket:
+    async def join(self, address: Address | None, place: Place) -> Ticket:
         """Note a new life of a replica, or of the gateway; return what it must know."""
-        registry, joins = self._registry, 0
+        joins = 0
         if address is None:
-            joins = registry.gateway_joins
-            self._keep(replace(registry, gateway_joins=joins + 1))
-        elif address in registry.replicas:
-            joins = registry.replicas[address].joins
-            self._change(address, joins=joins + 1)
+            joins = self._registry.gateway_joins
+            self._keep(replace(self._registry, gateway_joins=joins + 1))
+            if joins:
+                reason = "its process ended and was replaced; see what became of its tasks there"
+                self.report(IncidentKind.GATEWAY_LOST, "gateway", reason, None)
+        elif address in self._registry.replicas:
+            await self._care.mourn(address)
+            joins = self._registry.replicas[address].joins
+            self.change(address, joins=joins + 1, place=place)
         return Ticket(
             restarts=joins,
             view=self._view(),
@@ -175,19 +201,6 @@ class FleetHead:
         return self._staff.memory()
 
     # Starting and ending replicas.
-
-    async def _check_room(self, version: VersionDefinition, missing: int) -> None:
-        loop = asyncio.get_running_loop()
-        end = loop.time() + SHORTAGE_STANDS_S
-        while True:
-            nodes = read_nodes()
-            for_ever = find_shortage(version, 1, nodes=nodes, available=sum_resources(nodes))
-            for_now = find_shortage(version, missing, nodes=nodes, available=read_available())
-            if not for_now:
-                return
-            if for_ever or loop.time() >= end:
-                raise CapacityShort(f"{version.role}@{version.version}: {for_ever or for_now}")
-            await asyncio.sleep(LOOK_EVERY_S)
 
     def _enter(self, version: VersionDefinition, count: int) -> tuple[Address, ...]:
         registry = self._registry
@@ -203,98 +216,92 @@ class FleetHead:
         return fresh
 
     async def _bring_up(self, wanted: Sequence[Address], *, fresh: Sequence[Address]) -> None:
-        starting = [a for a in wanted if not self._registry.replicas[a].is_listed]
+        entered = self._registry.replicas
+        starting = [a for a in wanted if not entered[a].is_listed and not entered[a].trouble]
         try:
             await asyncio.gather(*(self._start(address) for address in starting))
         except BaseException:
             await self._send_away(fresh, limit_s=0.0)
             raise
         for address in wanted:
-            self._change(address, is_listed=True)
+            # One that something ails is listed again by those who look after it.
+            is_well = not self._registry.replicas[address].trouble
+            self.change(address, is_listed=is_well)
         if starting:
-            await self._tell_all()
+            await self.tell_all()
+
+    async def _bring_up_unless_superseded(
+        self, key: tuple[str, str], wanted: Sequence[Address], *, fresh: Sequence[Address]
+    ) -> None:
+        bringing = asyncio.get_running_loop().create_task(self._bring_up(wanted, fresh=fresh))
+        self._bringing[key] = len(wanted), bringing
+        try:
+            await bringing
+        except asyncio.CancelledError:
+            if bringing.cancelled():
+                raise CapacityShort(f"{key[0]}@{key[1]}: fewer replicas were asked for") from None
+            bringing.cancel()
+            raise
+        finally:
+            self._bringing.pop(key, None)
 
     async def _start(self, address: Address) -> None:
         version = self._registry.replicas[address].version
-        actor = self._actors[address] = self._staff.replica(address, version)
-        try:
-            async with asyncio.timeout(START_LIMIT_S):
-                fault = await actor.ready.remote()
-        except TimeoutError:
-            raise CapacityShort(f"{address} was not placed within {START_LIMIT_S:g} s") from None
-        except RayError as error:
-            raise AgentImportError(f"{address} does not start: {error}") from None
-        if fault:
-            raise AgentImportError(fault)
+        self._actors[address] = self._staff.replica(address, version)
+        await get_ready(self._actors[address], address, version)
 
     async def _send_away(self, addresses: Sequence[Address], *, limit_s: float) -> None:
         """Take replicas off the list, let them finish what they have, and end them."""
         if not addresses:
             return
         for address in addresses:
-            self._change(address, is_listed=False, is_draining=True)
-        await self._tell_all()
+            self.change(address, is_listed=False, is_draining=True)
+        await self.tell_all()
         loop = asyncio.get_running_loop()
         end = loop.time() + limit_s
         while loop.time() < end and await self._is_busy(addresses):
             await asyncio.sleep(LOOK_EVERY_S)
-        actors = []
+        await self._staff.end_all(self._actors_of(addresses))
         for address in addresses:
             self._keep(self._registry.without(address))
-            actors.append(self._actors.pop(address, None))
-        await asyncio.gather(*(self._staff.end(actor) for actor in actors if actor is not None))
+            self._actors.pop(address, None)
 
-    # Watching.
-
-    async def _watch_for_ever(self) -> None:
-        while True:
-            await asyncio.sleep(WATCH_EVERY_S)
-            listed = [a for a, entered in self._registry.replicas.items() if entered.is_listed]
-            await asyncio.gather(*(self._look_at(address) for address in listed))
-
-    async def _look_at(self, address: Address) -> None:
-        actor = self._actors.get(address)
-        if actor is None:
-            return  # it was taken away meanwhile
-        vital = await self._call(actor.status.remote())
-        if isinstance(vital, Vital) and not vital.is_open:
-            await self._call(actor.ready.remote())
-        elif isinstance(vital, ActorDiedError):
-            await self._replace(address)
-
-    async def _replace(self, address: Address) -> None:
+    async def make_anew(self, address: Address) -> None:
+        """Make a new actor for a replica whose actor Ray has given up."""
         entered = self._registry.replicas.get(address)
-        if entered is None or not entered.is_listed:
-            return
-        self._change(address, is_listed=False, life=entered.life + 1)
-        if entered.version.max_restarts != -1:
-            await self._tell_all()  # it has died as often as it may
-            return
+        if entered is None or entered.version.max_restarts != -1:
+            return  # it was taken away, or has died as often as it may
+        self.change(address, life=entered.life + 1)
         try:
-            await self._bring_up([address], fresh=())
-        except (AgentImportError, CapacityShort, ValueError):
-            self._change(address, is_listed=True)  # the next look tries again
+            await self._start(address)
+        except (AgentImportError, CapacityShort, ValueError) as error:
+            self._care.note_failed_start(address, str(error))
 
     async def _status(self, address: Address) -> ReplicaStatus | None:
-        actor = self._actors.get(address)
-        answer = None if actor is None else await self._call(actor.status.remote())
+        actor, entered = self._actors.get(address), self._registry.replicas.get(address)
+        if entered is None:
+            return None
+        answer = None
+        if actor is not None and not entered.is_lost:
+            answer = await self.call(actor.status.remote())
         entered = self._registry.replicas.get(address)
         if entered is None:
             return None  # it was taken away while it was asked
         vital = answer if isinstance(answer, Vital) else Vital()
-        state, reason = ReplicaState.STARTING, ""
+        state, reason = ReplicaState.STARTING, entered.trouble
         if vital.is_open:
             state = ReplicaState.DRAINING if entered.is_draining else ReplicaState.READY
-        elif isinstance(answer, ActorDiedError):
-            state, reason = ReplicaState.FAILED, str(answer)
+        elif self._care.is_left_alone(address) or isinstance(answer, ActorDiedError):
+            state, reason = ReplicaState.FAILED, entered.trouble or str(answer)
         elif isinstance(answer, Exception):
-            reason = f"does not answer: {answer}"
+            reason = reason or f"does not answer: {answer}"
         return ReplicaStatus(
             replica=str(address),
             role=address.role,
             version=address.version,
             state=state,
             restarts=max(0, entered.joins - 1),
+            crashes=self._care.crashes(address),
             table=vital.table,
             running=vital.running,
             queued=vital.queued,
@@ -303,25 +310,51 @@ class FleetHead:
 
     async def _is_busy(self, addresses: Sequence[Address]) -> bool:
         answers = await asyncio.gather(
-            *(self._call(self._actors[address].status.remote()) for address in addresses)
+            *(self.call(actor.status.remote()) for actor in self._actors_of(addresses).values())
         )
         return any(isinstance(v, Vital) and (v.running or v.queued) for v in answers)
 
-    async def _withdraw_all(self, address: Address) -> int:
-        ended = await self._call(self._actors[address].withdraw_all.remote("drained"))
-        return ended if isinstance(ended, int) else 0
+    async def _withdraw_all(self, address: Address) -> int | None:
+        """Return how many invocations were ended; None when the replica does not answer."""
+        if self._registry.replicas[address].is_lost or address not in self._actors:
+            return None
+        ended = await self.call(self._actors[address].withdraw_all.remote("drained"))
+        return ended if isinstance(ended, int) else None
+
+    def _actors_of(self, addresses: Iterable[Address]) -> dict[str, Any]:
+        return {str(a): self._actors[a] for a in addresses if a in self._actors}
 
     # Telling.
 
-    async def _tell_all(self) -> None:
-        """Give everyone the newest view; one that is dead gets it when its next life joins."""
+    async def tell_all(self) -> Any:
+        """Give everyone the newest view; return the gateway's answer, or the error in its place.
+
+        Who is dead gets it when its next life joins, who is deaf when it listens again.
+        """
         view = self._view()
-        await asyncio.gather(
-            *(
-                self._call(actor.install.remote(view), limit_s=TELL_LIMIT_S)
-                for actor in (self._gateway, *self._actors.values())
-            )
+        self.told = view.number
+        hearing = [
+            actor
+            for address, actor in self._actors.items()
+            if (entered := self._registry.replicas.get(address)) and not entered.is_lost
+        ]
+        answer, *_ = await asyncio.gather(
+            self.call(self._gateway.install.remote(view), limit_s=GATEWAY_LIMIT_S),
+            *(self.call(actor.install.remote(view), limit_s=TELL_LIMIT_S) for actor in hearing),
         )
+        return answer
+
+    async def tell(self, actor: Any) -> None:
+        """Give one replica the newest view."""
+        await self.call(actor.install.remote(self._view()), limit_s=TELL_LIMIT_S)
+
+    def report(self, kind: IncidentKind, what: str, reason: str, address: Address | None) -> None:
+        """Note an incident."""
+        self._book.report(kind, what, reason, address)
+
+    async def incidents(self, after: int) -> tuple[Incident, ...]:
+        """Return the last incidents, behind this number."""
+        return self._book.since(after)
 
     def _view(self) -> View:
         registry = self._registry
@@ -334,9 +367,14 @@ class FleetHead:
                 if entered.is_listed
             },
             collectors=self._collectors,
+            lost={a: one.trouble for a, one in registry.replicas.items() if one.is_lost},
         )
 
-    async def _call(self, answer: Any, *, limit_s: float = ANSWER_LIMIT_S) -> Any:
+    def actor(self, address: Address) -> Any:
+        """Return a replica's handle; None when there is none."""
+        return self._actors.get(address)
+
+    async def call(self, answer: Any, *, limit_s: float = ANSWER_LIMIT_S) -> Any:
         """Return the answer of an actor, or the error in its place."""
         try:
             async with asyncio.timeout(limit_s):
@@ -346,13 +384,21 @@ class FleetHead:
 
     # Remembering.
 
+    @property
+    def registry(self) -> Registry:
+        """The replicas that should run, as it is kept."""
+        return self._registry
+
     def _admit(self, fencing: int) -> None:
         registry = self._registry.admitted(fencing)
         if registry != self._registry:
             self._keep(registry)
 
-    def _change(self, address: Address, **fields: Any) -> None:
+    def change(self, address: Address, **fields: Any) -> None:
+        """Change a replica's entry; nothing happens when it was taken away."""
         registry = self._registry
+        if address not in registry.replicas:
+            return
         entered = replace(registry.replicas[address], **fields)
         if entered != registry.replicas[address]:
             self._keep(registry.with_replica(address, entered))

@@ -35,3 +35,8 @@ def memory_name(fleet: str) -> str:
 def replica_name(fleet: str, address: Address) -> str:
     """Return the name of a replica's actor."""
     return f"{prefix(fleet)}replica:{address}"
+
+
+def page_prefix(fleet: str) -> str:
+    """Return how the keys begin under which the gateway's accounts are kept."""
+    return f"{prefix(fleet)}accounts:"

@@ -53,6 +53,11 @@ class FleetProcess:
         self._posting = asyncio.Lock()
         self._take_over(ticket.view)
 
+    @property
+    def view_number(self) -> int:
+        """Number of the view in force."""
+        return self._view.number
+
     def install(self, view: View) -> int:
         """Put a view in force unless a newer one is; return the number of the table in force."""
         if view.number > self._view.number:
@@ -107,7 +112,10 @@ class FleetProcess:
         self.router.set_replicas(view.peers)
         for address, (life, link) in list(self._links.items()):
             peer = view.peers.get(address)
-            if (peer is not None and peer.life != life) or (peer is None and not link.is_busy):
+            if address in view.lost:
+                link.close(f"was lost: {view.lost[address]}")
+                del self._links[address]
+            elif (peer is not None and peer.life != life) or (peer is None and not link.is_busy):
                 link.close()
                 del self._links[address]
 

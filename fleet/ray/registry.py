@@ -17,6 +17,7 @@ from ray.experimental.internal_kv import (
 )
 
 from rolewise.agents.message import Address
+from rolewise.fleet.ray.inquest import Place
 from rolewise.fleet.ray.names import NAMESPACE, head_name
 from rolewise.fleet.routing.table import RoutingTable
 from rolewise.fleet.runtime import Fenced, VersionDefinition
@@ -30,6 +31,9 @@ class Entered:
         life: How many actors were made for it before this one.
         joins: How many lives have joined the fleet under this address, over all its actors.
         is_listed: It takes messages; false while it starts, and when it was scaled away.
+        place: Where its last life has joined from.
+        trouble: Why it does not take messages now, in words; empty when nothing ails it.
+        is_lost: What it had been sent will not be answered.
     """
 
     version: VersionDefinition
@@ -37,6 +41,9 @@ class Entered:
     joins: int = 0
     is_listed: bool = False
     is_draining: bool = False
+    place: Place | None = None
+    trouble: str = ""
+    is_lost: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +55,7 @@ class Registry:
         fencing: The highest fencing number seen.
         last_replica: Number of the newest replica; numbers are never used twice.
         gateway_joins: How many lives of the gateway have joined.
+        collector_joins: Likewise, by shard.
     """
 
     number: int = 0
@@ -56,6 +64,7 @@ class Registry:
     replicas: Mapping[Address, Entered] = field(default_factory=dict)
     last_replica: int = 0
     gateway_joins: int = 0
+    collector_joins: Mapping[int, int] = field(default_factory=dict)
 
     def admitted(self, fencing: int) -> Registry:
         """Return it with this fencing number noted.

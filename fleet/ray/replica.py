@@ -18,6 +18,7 @@ from rolewise.agents.agent import AgentImportError, load_agent
 from rolewise.agents.message import Address
 from rolewise.fleet.ray.desk import ExchangeServer
 from rolewise.fleet.ray.environment import extend_search_path
+from rolewise.fleet.ray.inquest import read_own_place
 from rolewise.fleet.ray.memory import RayMemory
 from rolewise.fleet.ray.meter import Meter
 from rolewise.fleet.ray.process import FleetProcess
@@ -43,6 +44,8 @@ class Vital:
         is_open: It has joined the fleet and takes messages.
         restarts: Lives before this one.
         table: Number of the routing table in force here.
+        view: Number of the view in force here.
+        lag_s: How long the event loop of its handlers has stood still.
     """
 
     is_open: bool = False
@@ -50,6 +53,8 @@ class Vital:
     table: int = 0
     running: int = 0
     queued: int = 0
+    view: int = 0
+    lag_s: float = 0.0
 
 
 @dataclass(slots=True)
@@ -123,6 +128,8 @@ class ReplicaActor:
             table=life.process.router.table.number,
             running=life.core.running,
             queued=life.core.queued,
+            view=life.process.view_number,
+            lag_s=life.core.lag_s,
         )
 
     @ray.method(concurrency_group=CONTROL)
@@ -153,7 +160,9 @@ class ReplicaActor:
     async def _open(self) -> _Life:
         async with self._opening:
             if self._life is None:
-                self._life = self._begin(await self._head.join.remote(self._address))
+                self._life = self._begin(
+                    await self._head.join.remote(self._address, read_own_place())
+                )
             return self._life
 
     def _begin(self, ticket: Ticket) -> _Life:

@@ -16,9 +16,12 @@ from typing import Any, TypeVar, cast
 import ray
 from ray.exceptions import RayError, RayTaskError
 
+from rolewise.fleet.accounts import RESULTS_KEPT_S
+from rolewise.fleet.incident import Incident
 from rolewise.fleet.ray import names
 from rolewise.fleet.ray.environment import read_search_path
 from rolewise.fleet.ray.head import FleetHead
+from rolewise.fleet.ray.pages import forget_pages
 from rolewise.fleet.ray.registry import forget_registry
 from rolewise.fleet.ray.replica import MAX_CONCURRENCY
 from rolewise.fleet.ray.staff import keeper_options
@@ -64,6 +67,7 @@ class RayRuntime:
         settle_s: float = 2.0,
         guards: GuardLimits | None = None,
         tasks_in_flight: int = TASKS_IN_FLIGHT,
+        results_kept_s: float = RESULTS_KEPT_S,
     ) -> RayRuntime:
         """Start a fleet without replicas; one that runs already is attached to."""
         settings = Settings(
@@ -74,6 +78,7 @@ class RayRuntime:
             search_path=read_search_path(),
             guards=guards or GuardLimits(),
             tasks_in_flight=tasks_in_flight,
+            results_kept_s=results_kept_s,
         )
         options = keeper_options(names.head_name(fleet))
         actor: Any = ray.remote(FleetHead).options(**options, max_concurrency=MAX_CONCURRENCY)
@@ -153,6 +158,10 @@ class RayRuntime:
         """Ask replicas for their waits."""
         return cast("Round", await _answer(self._head.waits.remote(replicas, recent)))
 
+    async def incidents(self, after: int = 0) -> tuple[Incident, ...]:
+        """Return what went wrong lately."""
+        return cast("tuple[Incident, ...]", await _answer(self._head.incidents.remote(after)))
+
     async def task_trees(self) -> TaskTrees:
         """Return the trees of the last tasks, of all collectors together."""
         return merge_trees(
@@ -198,6 +207,7 @@ class RayRuntime:
             ):
                 with contextlib.suppress(ValueError, RayError):
                     ray.kill(_find(name["name"]), no_restart=True)
+        forget_pages(self.fleet)
 
     async def _complete(
         self, records: tuple[TaskRecord, ...]

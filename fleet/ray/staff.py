@@ -8,23 +8,39 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Mapping
 from typing import Any
 
 import ray
 from ray.exceptions import RayError
 
+from rolewise.agents.agent import AgentImportError
 from rolewise.agents.message import Address
 from rolewise.fleet.ray import names
+from rolewise.fleet.ray.cluster import read_available, read_nodes, sum_resources
 from rolewise.fleet.ray.collector import CollectorActor
 from rolewise.fleet.ray.environment import build_environment
 from rolewise.fleet.ray.gateway import GatewayActor
+from rolewise.fleet.ray.inquest import is_ended, read_standing
 from rolewise.fleet.ray.memory import MemoryKeeper
-from rolewise.fleet.ray.placement import build_placement
+from rolewise.fleet.ray.placement import build_placement, find_shortage
 from rolewise.fleet.ray.replica import CONCURRENCY_GROUPS, MAX_CONCURRENCY, ReplicaActor
 from rolewise.fleet.ray.view import Settings
-from rolewise.fleet.runtime import VersionDefinition
+from rolewise.fleet.runtime import CapacityShort, DrainStuck, VersionDefinition
 
+START_LIMIT_S = 300.0
+"""A version's own environment may have to be installed first."""
+START_LOOK_S = 0.5
+START_DEATHS = 3
+"""Deaths before it was ready after which a fresh replica is given up."""
 LAST_POST_S = 2.0
+END_LIMIT_S = 8.0
+"""Ray ends a process that does not end itself after five seconds."""
+ENDED_EVERY_S = 0.05
+SHORTAGE_STANDS_S = 3.0
+"""Ray counts freed resources as free only a moment later."""
+ROOM_EVERY_S = 0.1
+SHORT_LINES = 4
 
 
 class Staff:
@@ -76,12 +92,100 @@ class Staff:
             **build_placement(version),
         ).remote(address, version, self._head, self._settings.search_path)
 
-    async def end(self, replica: Any) -> None:
-        """End a replica for good, after it has shipped its telemetry."""
+    async def end_all(self, replicas: Mapping[str, Any]) -> None:
+        """End replicas for good, after they have shipped their telemetry.
+
+        Args:
+            replicas: Address in words -> handle.
+
+        Raises:
+            DrainStuck: Some of them may still run.
+        """
+        ended = await asyncio.gather(*(self._end(actor) for actor in replicas.values()))
+        left = [name for name, is_ended in zip(replicas, ended, strict=True) if not is_ended]
+        if left:
+            raise DrainStuck(left, f"Ray has not ended their processes within {END_LIMIT_S:g} s")
+
+    async def _end(self, replica: Any) -> bool:
         with contextlib.suppress(RayError, TimeoutError):
             async with asyncio.timeout(LAST_POST_S):
                 await replica.post.remote()
         ray.kill(replica, no_restart=True)
+        end = asyncio.get_running_loop().time() + END_LIMIT_S
+        while not await is_ended(replica):
+            if asyncio.get_running_loop().time() > end:
+                return False
+            await asyncio.sleep(ENDED_EVERY_S)
+        return True
+
+
+async def check_room(version: VersionDefinition, missing: int) -> None:
+    """Return when the cluster has room for so many more replicas.
+
+    Raises:
+        CapacityShort: It has none, and has not got any within a moment.
+    """
+    loop = asyncio.get_running_loop()
+    end = loop.time() + SHORTAGE_STANDS_S
+    while True:
+        nodes = read_nodes()
+        for_ever = find_shortage(version, 1, nodes=nodes, available=sum_resources(nodes))
+        for_now = find_shortage(version, missing, nodes=nodes, available=read_available())
+        if not for_now:
+            return
+        if for_ever or loop.time() >= end:
+            raise CapacityShort(f"{version.role}@{version.version}: {for_ever or for_now}")
+        await asyncio.sleep(ROOM_EVERY_S)
+
+
+async def get_ready(replica: Any, address: Address, version: VersionDefinition) -> None:
+    """Return when a fresh replica takes messages.
+
+    Raises:
+        AgentImportError: It cannot; also when its process dies again and again before.
+        CapacityShort: It was not placed in time.
+    """
+    ready = asyncio.ensure_future(replica.ready.remote())
+    end = asyncio.get_running_loop().time() + START_LIMIT_S
+    try:
+        while not ready.done():
+            await asyncio.wait([ready], timeout=START_LOOK_S)
+            if ready.done():
+                break
+            standing = await read_standing(replica)
+            if standing.restarts >= START_DEATHS:
+                died = f"its process died {standing.restarts} times before it was ready"
+                raise AgentImportError(f"{address} does not start: {died}")
+            if asyncio.get_running_loop().time() > end:
+                raise CapacityShort(_why_not_up(address, version, standing.state))
+        fault = await ready
+    except RayError as error:
+        if (standing := await read_standing(replica)).restarts or not standing.is_dead:
+            died = "its process died before it was ready"
+            raise AgentImportError(f"{address} does not start: {died}") from None
+        raise AgentImportError(f"{address} does not start: {_short(error)}") from None
+    finally:
+        ready.cancel()
+    if fault:
+        raise AgentImportError(fault)
+
+
+def _why_not_up(address: Address, version: VersionDefinition, state: str) -> str:
+    waited = f"{address} was not up within {START_LIMIT_S:g} s"
+    if state == "ALIVE":
+        return f"{waited}: its agent is still being made"
+    why = find_shortage(version, 1, nodes=read_nodes(), available=read_available())
+    if not why and version.runtime_env:
+        why = "its runtime environment is still being built, or no process can start in it"
+    return f"{waited}: {why or 'Ray has not started its process'}"
+
+
+def _short(error: Exception) -> str:
+    """Return the sentence of an error that says what happened: not its way through Ray's code."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    if len(lines) <= SHORT_LINES:
+        return " ".join(lines)
+    return " ".join([*lines[:2], "…", *lines[-2:]])
 
 
 def keeper_options(name: str) -> dict[str, Any]:

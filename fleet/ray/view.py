@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rolewise.agents.message import Address
+from rolewise.fleet.accounts import RESULTS_KEPT_S
 from rolewise.fleet.routing.table import RoutingTable
 from rolewise.fleet.runtime import TASKS_IN_FLIGHT
 from rolewise.graphs.guard_limits import GuardLimits
@@ -24,6 +25,7 @@ class Settings:
         search_path: Folders that agents may be imported from, beside what is installed.
         guards: Hard limits at which a task is ended.
         tasks_in_flight: See `rolewise.fleet.gateway.Gateway`.
+        results_kept_s: How long a task's result waits for its submitter.
     """
 
     fleet: str
@@ -33,6 +35,7 @@ class Settings:
     search_path: tuple[str, ...] = ()
     guards: GuardLimits = field(default_factory=GuardLimits)
     tasks_in_flight: int = TASKS_IN_FLIGHT
+    results_kept_s: float = RESULTS_KEPT_S
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,12 +58,14 @@ class View:
     Attributes:
         number: Goes up with each change; an older view never replaces a newer one.
         collectors: Actor handles, one for each shard of the telemetry.
+        lost: Replicas that will not answer what they were sent, and why, in words.
     """
 
     number: int
     table: RoutingTable
     peers: Mapping[Address, Peer]
     collectors: tuple[Any, ...]
+    lost: Mapping[Address, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from rolewise.fleet.accounts import RESULTS_KEPT_S
 from rolewise.fleet.runtime import TASKS_IN_FLIGHT
 from rolewise.fleet.spec.analysis import AnalysisTemplateSpec
 from rolewise.fleet.spec.base import (
@@ -175,6 +176,10 @@ class FleetSpec(Model):
     )
     guards: GuardsSpec = Field(
         default_factory=GuardsSpec, description="When one task is ended because it never ends."
+    )
+    results_kept: Duration = Field(
+        default=RESULTS_KEPT_S,
+        description="How long a task's result waits, from its end, for whoever submitted it.",
     )
     workload: WorkloadSpec | None = Field(
         default=None, description="Traffic for the harness and the demo."

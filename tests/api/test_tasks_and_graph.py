@@ -69,6 +69,19 @@ async def test_a_retry_and_a_session_get_the_arms_that_they_had(
         assert seen == {"canary", "baseline"}
 
 
+async def test_a_result_that_waited_too_long_is_gone_and_says_why(
+    client: httpx.AsyncClient, world: World
+):
+    world.runtime._gateway._accounts._results_kept_s = 0.0
+    await submit(client, id="t-1", body={"do": "add", "a": 2, "b": 3})
+    await world.runtime.result("t-1", wait_s=0.0)
+    for path in (f"{TASKS}/t-1?wait=20s", "/v1/tasks/t-1?wait=20s"):
+        problem = check_problem(await client.get(path), 404, "task_expired")
+        assert "task 't-1' has completed" in problem["detail"]
+        assert "expired" in problem["detail"]
+    check_problem(await client.get(f"{TASKS}/t-2"), 404, "unknown_task")
+
+
 async def test_a_failed_and_a_late_task_say_so(client: httpx.AsyncClient):
     await submit(client, id="bad", body={"do": "relay", "body": {"do": "raise"}})
     sleeps = {"do": "relay", "body": {"do": "wait_for_ever"}}
