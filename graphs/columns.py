@@ -21,8 +21,6 @@ AWAITED = 3  # bits 0 and 1
 ATTEMPT = 5  # first bit of the attempt
 
 _SIDES = 8  # arm (2 bits) and mirrored (1 bit)
-_DENSE_CELLS = 1 << 20
-_DENSE_RECORDS = 1 << 14
 
 
 class Edge(NamedTuple):
@@ -50,6 +48,9 @@ class Columns:
         counts: Records by edge and happening.
         tasks: The distinct tasks.
         task: For each record its place in `tasks`.
+        sent: Places of the records of a sending.
+        replied: Places of the records of a reply.
+        took_log2: Of each reply: log2 of the ns since its request was sent.
     """
 
     records: Records
@@ -66,6 +67,9 @@ class Columns:
     counts: Ints
     tasks: Keys
     task: Ints
+    sent: Ints
+    replied: Ints
+    took_log2: npt.NDArray[np.float64]
 
     def where(self, *happenings: Happening) -> Ints:
         """Return the places of the records of these happenings."""
@@ -74,6 +78,12 @@ class Columns:
             mask |= self.happening == happening
         places: Ints = np.flatnonzero(mask)
         return places
+
+    def by_task(self, places: Ints) -> list[tuple[int, int]]:
+        """Return the tasks of these records, and how many each has."""
+        counts = np.bincount(self.task[places], minlength=len(self.tasks))
+        used = np.flatnonzero(counts)
+        return list(zip(self.tasks[used].tolist(), counts[used].tolist(), strict=True))
 
 
 def in_columns(batch: Batch) -> Columns:
@@ -85,8 +95,7 @@ def in_columns(batch: Batch) -> Columns:
 
     Notes:
         No Python code runs per record. Fields are copied out of the records first, because
-        strided columns are slow; one `bincount` over all possible edges does the counting when
-        they are few and the batch is large.
+        strided columns are slow.
     """
     records = batch.records
     nodes, src, dst = _canonical(batch.nodes, "node", records["src"], records["dst"])
@@ -107,6 +116,8 @@ def in_columns(batch: Batch) -> Columns:
     )
     keys = np.ascontiguousarray(records["task"])
     heads, task = group(keys)
+    replied = np.flatnonzero(happening == Happening.REPLIED)
+    took = np.maximum(records["dur"][replied], 1).astype(np.float64)
     return Columns(
         records=records,
         nodes=nodes,
@@ -122,6 +133,9 @@ def in_columns(batch: Batch) -> Columns:
         counts=counts,
         tasks=keys[heads],
         task=task,
+        sent=np.flatnonzero(happening == Happening.SENT),
+        replied=replied,
+        took_log2=np.log2(took),
     )
 
 
@@ -148,14 +162,7 @@ def _canonical(
 
 def _count(code: Ints, happening: Ints, cells: int) -> tuple[Ints, Ints, Ints]:
     """Return the codes that occur, each record's row among them, and the counts by happening."""
-    if cells * HAPPENINGS <= _DENSE_CELLS and len(code) >= _DENSE_RECORDS:
-        counts = np.bincount(code * HAPPENINGS + happening, minlength=cells * HAPPENINGS)
-        counts = counts.reshape(cells, HAPPENINGS)
-        used = np.flatnonzero(counts.any(axis=1))
-        row_of_code = np.empty(cells, np.int64)
-        row_of_code[used] = np.arange(len(used))
-        return used, row_of_code[code], counts[used]
-    heads, row = group(code.astype(np.uint64))
+    heads, row = group(code, below=cells)
     used = code[heads]
     counts = np.bincount(row * HAPPENINGS + happening, minlength=len(used) * HAPPENINGS)
     return used, row, counts.reshape(-1, HAPPENINGS)

@@ -25,7 +25,7 @@ LATENCY_BUCKETS = 80
 
 _FIRST_BUCKET = 80  # 4 * log2(2^20 ns)
 _INT = np.iinfo(np.int64)
-_ENDS = (Happening.REPLIED, Happening.FAILED, Happening.TIMED_OUT, Happening.CANCELLED)
+_ENDS = slice(Happening.REPLIED, Happening.CANCELLED + 1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -209,15 +209,16 @@ def tally_columns(columns: Columns) -> EdgeTable:
     table = EdgeTable(columns.edges)
     edges, sums = len(table), table._sums  # noqa: SLF001
     sums.counts[:] = columns.counts
-    sent = columns.where(Happening.SENT)
+    sent = columns.sent
     # Weights are float64: exact below 2^53 bytes an edge and batch.
     sums.size[:] = np.bincount(row[sent], records["size"][sent], edges)
     awaited = (columns.flags & AWAITED) > 0
-    ended = columns.where(*_ENDS)
-    sums.unanswered[:] = np.bincount(row[sent], awaited[sent], edges)
-    sums.unanswered[:] -= np.bincount(row[ended], awaited[ended], edges).astype(np.int64)
-    replied = columns.where(Happening.REPLIED)
-    cell = row[replied] * LATENCY_BUCKETS + latency_bucket(records["dur"][replied])
+    of_awaited = columns.counts
+    if not awaited.all():
+        code = row[awaited] * HAPPENINGS + columns.happening[awaited]
+        of_awaited = np.bincount(code, minlength=edges * HAPPENINGS).reshape(-1, HAPPENINGS)
+    sums.unanswered[:] = of_awaited[:, Happening.SENT] - of_awaited[:, _ENDS].sum(axis=1)
+    cell = row[columns.replied] * LATENCY_BUCKETS + _bucket(columns.took_log2)
     histogram = np.bincount(cell, minlength=edges * LATENCY_BUCKETS)
     sums.latency[:] = histogram.reshape(-1, LATENCY_BUCKETS)
     time = np.ascontiguousarray(records["t"])
@@ -229,6 +230,8 @@ def tally_columns(columns: Columns) -> EdgeTable:
 
 
 def _count_errors(table: EdgeTable, columns: Columns) -> None:
+    if not columns.counts[:, [Happening.FAILED, Happening.TIMED_OUT]].any():
+        return
     failed = columns.where(Happening.FAILED, Happening.TIMED_OUT)
     kinds = len(columns.kinds)
     codes, counts = np.unique(columns.row[failed] * kinds + columns.aux[failed], return_counts=True)
@@ -239,7 +242,10 @@ def _count_errors(table: EdgeTable, columns: Columns) -> None:
 
 def latency_bucket(nanoseconds: npt.NDArray[np.uint64]) -> Ints:
     """Return the histogram bucket of each duration."""
-    octaves = np.log2(np.maximum(nanoseconds, 1).astype(np.float64))
+    return _bucket(np.log2(np.maximum(nanoseconds, 1).astype(np.float64)))
+
+
+def _bucket(octaves: npt.NDArray[np.float64]) -> Ints:
     bucket = np.floor(4 * octaves).astype(np.int64) - _FIRST_BUCKET
     clipped: Ints = np.clip(bucket, 0, LATENCY_BUCKETS - 1)
     return clipped

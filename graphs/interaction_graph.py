@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from rolewise.graphs.batch_ledger import BatchLedger, Loss
-from rolewise.graphs.columns import Edge, in_columns
+from rolewise.graphs.columns import Columns, Edge, in_columns
 from rolewise.graphs.edge_table import EdgeSums, EdgeTable, tally_columns
 from rolewise.graphs.interactions import Batch, Happening
 from rolewise.graphs.task_rows import TaskRows
@@ -77,8 +77,13 @@ class InteractionWindows:
         """Records folded so far."""
         return self._ledger.records
 
-    def fold(self, batch: Batch, *, now_s: float) -> bool:
+    def fold(self, batch: Batch, *, now_s: float, columns: Columns | None = None) -> bool:
         """Add a batch to the window that `now_s`, the time of its arrival, falls in.
+
+        Args:
+            batch: The batch.
+            now_s: The collector's clock.
+            columns: The batch in columns, if the caller has it so.
 
         Returns:
             False when the batch was folded before; then nothing changes.
@@ -86,7 +91,7 @@ class InteractionWindows:
         Raises:
             ValueError: The batch contradicts its own tables; then nothing changes.
         """
-        columns = in_columns(batch)
+        columns = columns or in_columns(batch)
         window = int(now_s // self.window_s)
         if not self._ledger.enter(batch, columns.tasks, window=window):
             return False

@@ -7,6 +7,7 @@ so a key may stand in it many times, and logs are merged by writing one behind t
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -67,7 +68,11 @@ class BatchLogs:
             self._keys = columns.tasks[columns.task[live[heads]]]
         self._happening = self._pick(columns.happening)
         self._flags = self._pick(columns.flags)
-        self._sent = np.flatnonzero(self._happening == Happening.SENT)
+        self._sent, self._replied, self._took = columns.sent, columns.replied, columns.took_log2
+        if not self._whole:
+            self._sent = np.flatnonzero(self._happening == Happening.SENT)
+            self._replied = np.flatnonzero(self._happening == Happening.REPLIED)
+            self._took = self._took[(columns.flags[columns.replied] & MIRRORED) == 0]
 
     def _pick(self, column: npt.NDArray[Any]) -> npt.NDArray[Any]:
         return column if self._whole else column[self._live]
@@ -79,7 +84,7 @@ class BatchLogs:
         """Return the figures of tasks on edges; `number` says by which number an edge goes."""
         row = self._pick(self._columns.row)
         span = max(len(number), 1)
-        first, pair = group((self._ix * span + row).astype(np.uint64))
+        first, pair = group(self._ix * span + row, below=len(self._keys) * span)
         happening, n = self._happening, len(first)
         log = np.zeros(n, LOGS["pairs"])
         log["task"], log["of"] = self._keys[self._ix[first]], number[row[first]]
@@ -92,10 +97,9 @@ class BatchLogs:
         opened = self._sent[awaited[self._sent]]
         log["unanswered"] = np.bincount(pair[opened], minlength=n)
         log["unanswered"] -= np.bincount(pair[ended], minlength=n)
-        replied = np.flatnonzero(happening == Happening.REPLIED)
-        took = np.log2(np.maximum(self._field("dur", replied), 1).astype(np.float64))
-        log["log2_latency"] = np.bincount(pair[replied], took, n)
-        log["latencies"] = np.bincount(pair[replied], minlength=n)
+        replied = pair[self._replied]
+        log["log2_latency"] = np.bincount(replied, self._took, n)
+        log["latencies"] = np.bincount(replied, minlength=n)
         size = np.log2(np.maximum(self._field("size", self._sent), 1).astype(np.float64))
         log["log2_size"] = np.bincount(pair[self._sent], size, n)
         return log
@@ -130,9 +134,9 @@ class BatchLogs:
         # Nearly all moves of a task differ, so they are not counted here but with the whole log.
         log = np.zeros(len(code), LOGS["moves"])
         log["task"], log["count"] = self._keys[ix], 1.0
-        heads, place = group(code.astype(np.uint64))
-        used = code[heads]
         shape = (away, kinds, away + 1, kinds)
+        heads, place = group(code, below=prod(shape))
+        used = code[heads]
         role_names = [*roles, REPLY]
         known = [
             number((role_names[r], names[state], role_names[d], names[k]))
@@ -160,7 +164,7 @@ class BatchLogs:
         ix = self._ix[self._sent]
         least = second.min() if len(second) else 0
         span = int(second.max() - least) + 1 if len(second) else 1
-        first, which = group((ix * span + (second - least)).astype(np.uint64))
+        first, which = group(ix * span + (second - least), below=len(self._keys) * span)
         log = np.zeros(len(first), LOGS["seconds"])
         log["task"], log["of"] = self._keys[ix[first]], second[first]
         log["count"] = np.bincount(which, minlength=len(first))

@@ -11,13 +11,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
-import numpy.typing as npt
 
 from rolewise.graphs.interactions import Batch, Happening
 from rolewise.graphs.role_figures import Failures
 from rolewise.graphs.task_trees import Call, Invocation, TaskTrees
 
-RECORDS_KEPT = 50_000
+RECORDS_KEPT = 75_000
 """Some thousand tasks; reading them takes a few dozen milliseconds."""
 
 TREE_MAX = 200
@@ -59,25 +58,16 @@ class TaskSample:
     def __init__(self, *, records_kept: int = RECORDS_KEPT) -> None:
         self._kept = records_kept
         self._count = 0
-        self._roles: dict[str, int] = {}
-        self._chunks: deque[npt.NDArray[np.int64]] = deque()
+        self._batches: deque[Batch] = deque()
 
     def take(self, batch: Batch) -> None:
         """Keep what a batch says of messages; the caller has skipped batches that come twice."""
-        records = batch.records
-        wanted = np.isin(records["ev"], _KEPT) & (records["flags"] & _MIRRORED == 0)
-        records = records[wanted]
-        if not len(records):
+        if not len(batch.records):
             return
-        role_of = np.zeros(max(batch.nodes, default=0) + 1, np.int64)
-        for number, node in batch.nodes.items():
-            role = node.partition("@")[0]
-            role_of[number] = self._roles.setdefault(role, len(self._roles))
-        columns = [records[name].astype(np.int64) for name in ("task", "msg", "inv", "ev", "flags")]
-        self._chunks.append(np.stack([*columns, role_of[records["dst"]]], axis=1))
-        self._count += len(records)
-        while self._count - len(self._chunks[0]) >= self._kept:
-            self._count -= len(self._chunks.popleft())
+        self._batches.append(batch)
+        self._count += len(batch.records)
+        while self._count - len(self._batches[0].records) >= self._kept:
+            self._count -= len(self._batches.popleft().records)
 
     def read(self) -> TaskTrees:
         """Return the trees of the tasks that have ended, with their number, and what failed.
@@ -85,11 +75,15 @@ class TaskSample:
         A role has failed in a task when a message to it finally failed or timed out, retries
         included, and nothing that it asked for itself had failed: the failure began there.
         """
-        roles = tuple(self._roles)
         tasks: dict[int, _Task] = defaultdict(_Task)
-        for chunk in self._chunks:
-            for task, msg, inv, happening, flags, role in chunk.tolist():
-                _note(tasks[task], msg, inv, happening, flags, roles[role])
+        for batch in self._batches:
+            records = batch.records
+            records = records[_KEPT[records["ev"]] & (records["flags"] & _MIRRORED == 0)]
+            names = ("task", "msg", "inv", "ev", "flags", "dst")
+            columns = (records[name].tolist() for name in names)
+            roles = {number: node.partition("@")[0] for number, node in batch.nodes.items()}
+            for key, msg, inv, happening, flags, number in zip(*columns, strict=True):
+                _note(tasks[key], msg, inv, happening, flags, roles.get(number, ""))
         trees: Counter[Invocation] = Counter()
         failed: Counter[str] = Counter()
         lost: Counter[str] = Counter()
@@ -120,13 +114,8 @@ def merge_trees(parts: Iterable[TaskTrees]) -> TaskTrees:
     return dict(trees), {role: Failures(tasks=n, lost=lost[role]) for role, n in failed.items()}
 
 
-_KEPT = (
-    Happening.SENT,
-    Happening.REPLIED,
-    Happening.FAILED,
-    Happening.TIMED_OUT,
-    Happening.CANCELLED,
-)
+_KEPT = np.ones(256, np.bool_)
+_KEPT[[Happening.STARTED, Happening.DROPPED]] = False
 
 
 def _note(task: _Task, msg: int, inv: int, happening: int, flags: int, role: str) -> None:

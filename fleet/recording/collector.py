@@ -6,9 +6,10 @@ need each other; their windows merge by addition.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field, replace
-from itertools import islice
+from itertools import chain, islice
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from rolewise.fleet.recording.loop_ledger import LoopLedger
 from rolewise.fleet.recording.notes import Delivery, Noted
 from rolewise.fleet.recording.work import Work
 from rolewise.fleet.task import TaskRecord, task_key
+from rolewise.graphs.columns import MIRRORED, Columns, in_columns
 from rolewise.graphs.guard_limits import GuardLimits
 from rolewise.graphs.interaction_graph import InteractionWindows
 from rolewise.graphs.interactions import Arm, Batch, Happening
@@ -75,23 +77,18 @@ class Collector:
     def take(self, delivery: Delivery, *, now_s: float) -> None:
         """Fold one delivery; one that comes a second time changes nothing."""
         batch = delivery.batch()
-        if not self.windows.fold(batch, now_s=now_s):
+        columns = in_columns(batch)
+        if not self.windows.fold(batch, now_s=now_s, columns=columns):
             return
         self.sample.take(batch)
         self.pulse.take(batch, now_s=now_s)
         self._lost[batch.source] = batch.lost + delivery.lost_notes
-        self._loops.take(batch, delivery.notes, now_s=now_s)
-        sent = batch.records["task"][batch.records["ev"] == Happening.SENT]
-        keys, counts = np.unique(sent, return_counts=True)
-        messages = self._messages
-        for key, count in zip(keys.tolist(), counts.tolist(), strict=True):
-            messages[key] = messages.get(key, 0) + count
-        _forget(messages)
+        self._take_sends(delivery, batch, columns, now_s)
         if len(delivery.notes):
             self._take_notes(delivery)
         self._take_latencies(batch)
         if delivery.work is not None:
-            self._take_work(batch, delivery.work)
+            self._take_work(columns, batch, delivery.work)
 
     def complete(self, records: Iterable[TaskRecord]) -> tuple[TaskRecord, ...]:
         """Return the records with this shard's sums written in."""
@@ -125,9 +122,24 @@ class Collector:
             partial=key in touched,
         )
 
+    def _take_sends(self, delivery: Delivery, batch: Batch, columns: Columns, now_s: float) -> None:
+        """Count the messages of tasks, and let the livelock detector have them."""
+        sent = columns.sent
+        counted = columns.by_task(sent)
+        messages = self._messages
+        for key, count in counted:
+            messages[key] = messages.get(key, 0) + count
+        _forget(messages)
+        mirrored = (columns.flags[sent] & MIRRORED) > 0
+        if mirrored.any():
+            counted = columns.by_task(sent[~mirrored])
+        self._loops.take(batch, delivery.notes, counted, now_s=now_s)
+
     def _take_latencies(self, batch: Batch) -> None:
         """Note what each request of a task in a trial took; nobody asks about other tasks."""
         records = batch.records
+        if not records["arm"].any():
+            return
         ended = records[np.isin(records["ev"], _ENDED) & (records["arm"] != Arm.NONE)]
         columns = (ended[name].tolist() for name in ("task", "dst", "dur"))
         for key, target, took_ns in zip(*columns, strict=True):
@@ -136,13 +148,11 @@ class Collector:
             if len(took) < LATENCIES_KEPT:
                 took.append(took_ns / 1e9)
 
-    def _take_work(self, batch: Batch, work: Work) -> None:
+    def _take_work(self, columns: Columns, batch: Batch, work: Work) -> None:
         """Give each task its share of what the replica's process used."""
         role = batch.source.partition("@")[0]
-        began = batch.records["task"][batch.records["ev"] == Happening.STARTED]
-        served = np.concatenate([began, np.array(work.carried, np.uint64)])
-        keys, counts = np.unique(served, return_counts=True)
-        for key, count in zip(keys.tolist(), counts.tolist(), strict=True):
+        began = columns.by_task(columns.where(Happening.STARTED))
+        for key, count in chain(began, Counter(work.carried).items()):
             tally = self._tally(key)
             tally.cpu_s = (tally.cpu_s or 0.0) + count * work.cpu_s_per_message
             if work.memory_bytes is not None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rolewise.graphs import columns
+from rolewise.graphs import grouping
 from rolewise.graphs.edge_table import LATENCY_BUCKETS, Edge, EdgeTable, latency_bucket, tally
 from rolewise.graphs.interactions import Arm, Batch, Happening
 from tests.unit.graphs.builders import KINDS, NODES, Record, batch_of
@@ -89,10 +89,10 @@ def test_tally_counts_like_the_reference(happened, shift):
     assert content(tally(batch_of(*happened, shift=shift))) == reference(happened)
 
 
-@given(many_records)
-def test_counting_over_all_codes_gives_the_same_table(happened):
+@given(many_records, st.sampled_from([0, 1 << 20]))
+def test_both_ways_of_numbering_edges_give_the_same_table(happened, few):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(columns, "_DENSE_RECORDS", 0)
+        patch.setattr(grouping, "_FEW", few)
         assert content(tally(batch_of(*happened))) == reference(happened)
 
 

@@ -321,3 +321,12 @@ def test_grouping_numbers_equal_keys_alike(keys):
     first, groups = group(array)
     assert array[first][groups].tolist() == keys
     assert sorted(array[first].tolist()) == sorted(set(keys))
+
+
+@given(st.lists(st.tuples(st.integers(0, 9), st.integers(1, 4)), max_size=30), st.booleans())
+def test_grouping_few_possible_keys_or_runs_of_them_gives_the_same(runs, is_bounded):
+    keys = [key for key, length in runs for _ in range(length)]
+    array = np.array(keys, np.int64)
+    first, groups = group(array, below=10 if is_bounded else None)
+    assert array[first][groups].tolist() == keys
+    assert sorted(array[first].tolist()) == sorted(set(keys))
