@@ -20,7 +20,7 @@ class Known:
 
     Attributes:
         last: Its newest rollout; `NOT_STARTED` when it has had none.
-        alerts: What does not move in it; or that this is from memory.
+        alerts: That the store is away, and what does not move in the fleet.
     """
 
     fleet: FleetState
@@ -49,28 +49,30 @@ async def read_known(journal: Journal, name: str) -> Known:
     try:
         state = await journal.fleet(name)
         last = await journal.last_rollout(state)
-        return Known(fleet=state, last=last, alerts=await journal.newest_alerts(name))
+        alerts = await journal.newest_alerts(name)
     except StoreUnavailable:
         state = await read_fleet_state(journal, name)
         rollout = state.rollouts[-1].rollout if state.rollouts else ""
-        last = journal.remembered_rollout(rollout) or NOT_STARTED
-        return Known(fleet=state, last=last, alerts=away_alerts(journal))
+        last, alerts = journal.remembered_rollout(rollout) or NOT_STARTED, ()
+    # A store that can be read may still be one that cannot be written.
+    return Known(fleet=state, last=last, alerts=(*away_alerts(journal), *alerts))
 
 
 async def read_known_rollout(journal: Journal, rollout: str) -> tuple[Rollout, tuple[str, ...]]:
-    """Return where a rollout stands, and that it is from memory if it is.
+    """Return where a rollout stands, and that the store is away if it is.
 
     Raises:
         RolewiseError: `unknown_rollout`.
         StoreUnavailable: It was never read before.
     """
     try:
-        return await journal.rollout(rollout), ()
+        state = await journal.rollout(rollout)
     except StoreUnavailable:
-        state = journal.remembered_rollout(rollout)
-        if state is None:
+        remembered = journal.remembered_rollout(rollout)
+        if remembered is None:
             raise
-        return state, away_alerts(journal)
+        state = remembered
+    return state, away_alerts(journal)
 
 
 async def look(journal: Journal) -> None:

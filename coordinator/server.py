@@ -32,9 +32,9 @@ from rolewise.coordinator.tidying import tidy
 from rolewise.fleet.spec import FleetSpec, guard_limits, parse_fleet
 
 LEASE_S = 30.0
-SERVING_S = 10.0
+SERVING_S = 6.0
 """A server that has not been heard of for so long serves its fleets no more."""
-LEASE_WAIT_S = 12.0
+LEASE_WAIT_S = 8.0
 LOOK_S = 1.0
 TIDY_EVERY = 60
 """Looks between two times that logs which are long over are packed."""

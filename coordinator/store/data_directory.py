@@ -116,11 +116,16 @@ class DataDirectory:
         return description
 
     def description(self) -> ServerDescription | None:
-        """Return what the last start wrote down, None after a stop in good order."""
+        """Return what the last start wrote down, None after a stop in good order.
+
+        A copied directory still has what was written in the one that it was copied from: that
+        is another's, and may live.
+        """
         try:
-            return ServerDescription(**json.loads((self.path / "server.json").read_text()))
+            found = ServerDescription(**json.loads((self.path / "server.json").read_text()))
         except FileNotFoundError:
             return None
+        return found if found.directory in {"", str(self.path)} else None
 
     def server_pid(self) -> int | None:
         """Return the pid of a living server, None when it has not written it yet."""
@@ -132,8 +137,7 @@ class DataDirectory:
     def _last_socket(self) -> Path | None:
         """Return where the last server's socket was, if a new one may have the same place."""
         last = self.description()
-        # The description of a copied directory still tells of the one it was copied from.
-        if last is None or last.directory != str(self.path):
+        if last is None:
             return None
         folder = Path(last.socket).parent
         try:

@@ -31,6 +31,8 @@ from rolewise.coordinator.store.data_directory import DataDirectory
 from rolewise.coordinator.store.port import StoreError, StoreUnavailable
 
 _POLL_S = 0.01
+_KILLED_S = 5.0
+"""What the kernel may take to end a killed server, on a machine that is busy."""
 
 _T = TypeVar("_T")
 
@@ -280,7 +282,7 @@ def _end_server(directory: DataDirectory, timeout_s: float) -> None:
     if lock is None and pid is not None:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
-        lock = _poll(directory.lock_server, time.monotonic() + timeout_s)
+        lock = _poll(directory.lock_server, time.monotonic() + _KILLED_S)
     if lock is None:
         raise StoreUnavailable(f"{directory.path}: the server does not end")
     directory.forget_server()

@@ -64,9 +64,10 @@ def _kind_of(error: RedisError) -> tuple[type[StoreUnavailable], str]:
 def _tls_words(error: ssl.SSLError) -> str:
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"the server's certificate is not trusted: {error.verify_message}"
-    if error.reason in {"WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE"}:
+    reason = getattr(error, "reason", None)  # those that Python itself makes have none
+    if reason in {"WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE"}:
         return "the server does not speak TLS at this port"
-    return str(error.reason or error)
+    return str(reason or error)
 
 
 def _chain(error: BaseException) -> list[BaseException]:

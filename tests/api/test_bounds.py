@@ -108,6 +108,7 @@ async def test_a_reader_that_stalls_is_cut_off_and_goes_on_behind_its_last_event
         assert numbers == list(range(1, len(numbers) + 1))
         assert len(numbers) < 1000, "most of the log was never put into any buffer"
 
+    async with served(world, Streams()) as port:
         url = f"http://127.0.0.1:{port}{EVENTS}"
         headers = SSE | {"Last-Event-ID": str(len(numbers))}
         rest: list[int] = []

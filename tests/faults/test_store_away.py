@@ -45,7 +45,7 @@ async def all_complete(stage: Stage, name: str) -> None:
 
 
 @pytest.mark.parametrize("loses_answer", [False, True], ids=["away", "answer lost"])
-@pytest.mark.parametrize("moment_s", [0.1, 0.4, 1.0, 10.0, 31.0, 31.5, 40.0, 62.0])
+@pytest.mark.parametrize("moment_s", [0.1, 0.4, 1.0, 31.0, 31.5, 40.0])
 def test_from_any_moment_on_the_fleet_works_nothing_moves_and_then_all_goes_on(
     moment_s: float, loses_answer: bool
 ) -> None:

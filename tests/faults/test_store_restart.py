@@ -24,6 +24,7 @@ from rolewise.coordinator.store.port import StoreUnavailable
 from rolewise.coordinator.store.redis import RedisStore, connect_store
 from rolewise.coordinator.views import RolloutView
 from tests.api.world import World, build_world, check_problem
+from tests.support.redis_servers import real_server
 
 SOON_S = 20.0
 ROLLOUT = "/v1/rollouts/pair-1"
@@ -136,6 +137,40 @@ async def test_while_it_is_dead_the_fleet_works_verbs_get_503_and_then_all_goes_
     log = (await client.get(f"{ROLLOUT}/events")).json()["events"]
     assert [event["number"] for event in log] == list(range(1, len(log) + 1))
     assert [event["type"] for event in log].count("Promoted") == 1
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "healthy", "code"),
+    [
+        ("maxmemory", "1", "0", "store_full"),
+        ("min-replicas-to-write", "1", "0", "store_read_only"),
+    ],
+)
+async def test_a_store_that_can_only_be_read_refuses_verbs_and_shows_the_rest(
+    tmp_path: Path, setting: str, value: str, healthy: str, code: str
+) -> None:
+    with real_server(tmp_path / "outside") as outside:
+        store = await connect_store(outside.url)
+        world = await build_world(store)
+        async with world.at() as client:
+            await client.post("/v1/fleets/pair/rollouts", json={"to": "v2"})
+            outside.operator.config_set(setting, value)
+            answer = await client.post(f"{ROLLOUT}/abort", json={"reason": "x"})
+            problem = check_problem(answer, 503, code)
+            assert problem["definite"]
+            assert "the store is away since" in problem["detail"]
+            assert answer.headers["retry-after"]
+            for path in (ROLLOUT, "/v1/fleets/pair"):
+                alerts = (await client.get(path)).json()["alerts"]
+                assert any("the store is away since" in alert for alert in alerts)
+            assert (await client.get("/readyz")).status_code == 503
+            assert (await client.get("/readyz")).status_code == 503, "reading does not cure it"
+            outside.operator.config_set(setting, healthy)
+            assert (await client.get("/readyz")).status_code == 200
+            assert (await client.get(ROLLOUT)).json()["alerts"] == []
+            answer = await client.post(f"{ROLLOUT}/abort", json={"reason": "x"})
+            assert answer.status_code == 202
+        await store.close()
 
 
 async def test_an_event_stream_lives_through_the_death_of_the_store(

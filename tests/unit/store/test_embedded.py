@@ -293,3 +293,14 @@ def test_there_is_no_address_before_the_start_and_after_the_stop(data_dir: Path)
         _ = server.url
     with pytest.raises(RedisError), Redis.from_url(url) as client:
         client.ping()
+
+
+def test_a_copied_directory_does_not_take_the_address_of_the_original(tmp_path: Path) -> None:
+    original, copy = tmp_path / ("long" * 30), tmp_path / ("copy" * 30)
+    with EmbeddedServer(original) as server:
+        copy.mkdir()
+        (copy / "server.json").write_bytes((original / "server.json").read_bytes())
+        with EmbeddedServer(copy) as other:
+            assert other.url != server.url
+        with Redis.from_url(server.url) as client:
+            assert client.ping()

@@ -11,7 +11,7 @@ from rolewise.coordinator.tidying import ROLLOUTS_UNPACKED, tidy
 from tests.scenario.stage import Stage, given
 from tests.scenario.test_operators import PAIR
 
-ROLLOUTS = 60
+ROLLOUTS = 40
 
 
 def size_of(store: MemoryStore) -> int:
