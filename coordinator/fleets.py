@@ -14,9 +14,10 @@ from functools import lru_cache
 import networkx as nx
 
 from rolewise.agents.agent import AgentImportError, load_agent
+from rolewise.coordinator.asking import refused
 from rolewise.coordinator.errors import RolewiseError
 from rolewise.coordinator.fleet_log import FleetRegistered, FleetState
-from rolewise.coordinator.journal import Journal, Started, refused
+from rolewise.coordinator.journal import Journal, Started
 from rolewise.coordinator.judge.analysis import Analysis, Evidence
 from rolewise.coordinator.judge.planning import Need, tasks_needed
 from rolewise.coordinator.plan.build import build_plan

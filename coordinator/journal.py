@@ -10,9 +10,10 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from rolewise.coordinator.asking import ask_machine, check_readable
 from rolewise.coordinator.errors import RolewiseError
 from rolewise.coordinator.fleet_log import (
     FleetEntry,
@@ -26,9 +27,8 @@ from rolewise.coordinator.fleet_log import (
 )
 from rolewise.coordinator.judge.verdict import Verdict
 from rolewise.coordinator.plan.plan import Plan
-from rolewise.coordinator.rollout.codec import decode_event, encode_event
-from rolewise.coordinator.rollout.decide import Refusal, decide
-from rolewise.coordinator.rollout.events import JUDGE, Event, Events, VerdictGiven
+from rolewise.coordinator.rollout.codec import decode_event, encode_event, readable
+from rolewise.coordinator.rollout.events import JUDGE, Event, VerdictGiven
 from rolewise.coordinator.rollout.evolve import replay
 from rolewise.coordinator.rollout.requests import Request, Retry, Start, Tick
 from rolewise.coordinator.rollout.state import NOT_STARTED, Rollout
@@ -170,9 +170,7 @@ class Journal:
                 by=by,
                 reason=reason,
             )
-            events = decide(NOT_STARTED, request)
-            if isinstance(events, Refusal):
-                raise refused(events)
+            events = ask_machine(NOT_STARTED, request)
             entry = RolloutCreated(
                 at=request.at,
                 by=by,
@@ -196,20 +194,23 @@ class Journal:
             entries = await self._store.read(
                 _rollout_stream(rollout), after=state.sequence, limit=READ_AT_ONCE
             )
-            state = replay((decode_event(data) for _, data in entries), state)
-            if len(entries) < READ_AT_ONCE:
+            events, unread = readable(entries, decode_event)
+            state = replay(events, state)
+            if unread or len(entries) < READ_AT_ONCE:
                 break
         if not state.sequence:
+            check_readable(unread)
             raise RolewiseError("unknown_rollout", f"there is no rollout {rollout!r}")
         self._folded[rollout] = state
-        return state
+        return replace(state, unread=unread) if unread else state
 
     async def events(
         self, rollout: str, *, after: int = 0, limit: int = READ_AT_ONCE
     ) -> list[tuple[int, Event]]:
-        """Return a rollout's events behind number `after`, with their numbers."""
+        """Return a rollout's events behind number `after`, as far as they can be read."""
         entries = await self._store.read(_rollout_stream(rollout), after=after, limit=limit)
-        return [(number, decode_event(data)) for number, data in entries]
+        events, _ = readable(entries, decode_event)
+        return list(zip((number for number, _ in entries), events, strict=False))
 
     async def wait(self, rollout: str, *, after: int, timeout_s: float) -> bool:
         """Wait for an event behind number `after`; false after the timeout."""
@@ -257,15 +258,14 @@ class Journal:
             lease: The controller's; a verb needs none.
 
         Raises:
-            RolewiseError: `verb_refused`, `stale_sequence`, `unknown_rollout`,
-                `rollout_in_progress` (retry of one that is not the fleet's last).
+            RolewiseError: `verb_refused`, `stale_sequence`, `unknown_rollout`, `log_unreadable`.
             LeaseLost: The lease is not the newest.
         """
         state = await self.rollout(rollout)
         if isinstance(request, Retry):
             return await self._retry(state, request, expected)
         while True:
-            events = _decided(state, request, expected)
+            events = ask_machine(state, request, expected)
             if not events:
                 return state
             try:
@@ -297,7 +297,7 @@ class Journal:
                 message = f"cannot retry {state.id}: {what}; start a new rollout"
                 raise RolewiseError("verb_refused", message)
             state = await self._opened(fleet)
-            events = _decided(state, request, expected)
+            events = ask_machine(state, request, expected)
             entry = RolloutReopened(
                 at=request.at,
                 by=request.by,
@@ -342,12 +342,14 @@ class Journal:
             entries = await self._store.read(
                 _fleet_stream(name), after=state.sequence, limit=READ_AT_ONCE
             )
-            state = fold_fleet(state, (decode_entry(data) for _, data in entries))
-            if len(entries) < READ_AT_ONCE:
+            known, unread = readable(entries, decode_entry)
+            state = fold_fleet(state, known)
+            if unread or len(entries) < READ_AT_ONCE:
                 self._fleets[name] = state
-                return state
+                return replace(state, unread=unread) if unread else state
 
     async def _append_fleet(self, state: FleetState, entry: FleetEntry) -> bool:
+        check_readable(state.unread)
         try:
             await self._store.append(
                 _fleet_stream(state.name), [encode_entry(entry)], after=state.sequence
@@ -355,30 +357,6 @@ class Journal:
         except Conflict:
             return False
         return True
-
-
-def _decided(state: Rollout, request: Request, expected: int | None) -> Events:
-    """Return what follows from a request in this state.
-
-    Raises:
-        RolewiseError: `verb_refused`, `stale_sequence`.
-    """
-    if expected is not None and state.sequence != expected:
-        raise RolewiseError(
-            "stale_sequence",
-            f"rollout {state.id} has moved on: event {state.sequence}, not {expected}",
-        )
-    events = decide(state, request)
-    if isinstance(events, Refusal):
-        raise refused(events)
-    return events
-
-
-def refused(refusal: Refusal) -> RolewiseError:
-    """Return the error for a verb that the machine refuses."""
-    return RolewiseError(
-        "verb_refused", refusal.message, details=tuple(verb.value for verb in refusal.allowed)
-    )
 
 
 def _fleet_stream(fleet: str) -> str:

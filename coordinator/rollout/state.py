@@ -115,6 +115,8 @@ class Rollout:
         failures: Failed attempts at it.
         left: What a failed rollback has left undone.
         fencing: Number of the lease of the last controller that took over; 0 when none has.
+        unread: Why the log cannot be read beyond this state, in words: a newer Rolewise wrote on.
+            Nothing may be asked then, and nothing is to be done. Empty when it was read to its end.
     """
 
     id: str = ""
@@ -151,6 +153,7 @@ class Rollout:
     failures: int = 0
     left: tuple[str, ...] = ()
     fencing: int = 0
+    unread: str = ""
 
     @property
     def fleet(self) -> str:
@@ -221,6 +224,8 @@ class Rollout:
     @property
     def reason(self) -> str:
         """Why it is paused, rolled back or failed, in words; empty when all goes forward."""
+        if self.unread:
+            return self.unread
         if self.phase is Phase.PAUSED and self.pause is not None:
             return self.pause.reason
         if self.rollback is not None:
@@ -252,4 +257,5 @@ def pending_commands(state: Rollout) -> tuple[Command, ...]:
     any more: stop carrying it out if that is possible.
     """
     goes_on = state.phase in {Phase.PROGRESSING, Phase.ROLLING_BACK}
+    goes_on = goes_on and not state.unread
     return (state.pending,) if goes_on and state.pending is not None else ()
