@@ -14,6 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from rolewise.coordinator.plan.plan import Release
 from rolewise.coordinator.rollout.codec import LogUnreadable
+from rolewise.coordinator.rollout.state import Rollout
 from rolewise.fleet.routing.table import RoutingTable
 
 
@@ -97,6 +98,10 @@ class FleetState:
     keys: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     is_fresh: bool = True
     unread: str = ""
+
+    def holds_back(self, last: Rollout) -> bool:
+        """Return whether the fleet's last rollout is under way, so that nothing else may begin."""
+        return bool(last.sequence) and not last.phase.is_final and not self.is_fresh
 
 
 _TYPES = {

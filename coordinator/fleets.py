@@ -26,7 +26,7 @@ from rolewise.coordinator.plan.foretell import Forecast
 from rolewise.coordinator.plan.order import place_roles
 from rolewise.coordinator.plan.plan import Plan, PlanRefused, Release
 from rolewise.coordinator.rollout.decide import Refusal, undo_target
-from rolewise.coordinator.rollout.state import Rollout
+from rolewise.coordinator.rollout.state import NOT_STARTED, Rollout
 from rolewise.coordinator.scoring import scorer_problem
 from rolewise.coordinator.traffic import read_traffic
 from rolewise.fleet.release import TargetError, definition, first_release, parse_target
@@ -304,14 +304,20 @@ async def register(
 ) -> FleetState:
     """Note that a fleet starts: with its last release where the file still has it, else its own.
 
+    A fleet whose rollout is under way is not noted anew: it goes on where it was, as it has to
+    when all of it died at once.
+
     Raises:
-        RolewiseError: `rollout_in_progress`.
+        RolewiseError: `rollout_in_progress`, by another file.
     """
     release: Release = dict(spec.releases[spec.release])
     number = 1
     if spec.fleet in await journal.fleets():
         known = await journal.fleet(spec.fleet)
         last = await journal.last_rollout(known)
+        is_same = known.registered is not None and known.registered.text == text
+        if is_same and known.holds_back(last):
+            return known
         ran = release_of(known, last)
         if set(ran) == set(spec.roles) and all(
             version in spec.roles[role].versions for role, version in ran.items()
@@ -332,16 +338,30 @@ async def register(
     )
 
 
-async def bring_up(runtime: Runtime, spec: FleetSpec, fleet: FleetState, *, fencing: int) -> None:
-    """Start every role's stable version and put the first table in force; safe to repeat."""
+async def bring_up(
+    runtime: Runtime,
+    spec: FleetSpec,
+    fleet: FleetState,
+    *,
+    fencing: int,
+    last: Rollout = NOT_STARTED,
+) -> None:
+    """Start what should run and put its table in force; safe to repeat.
+
+    That is every role's stable version, or all that the fleet's last rollout has asked for, if that
+    is under way.
+    """
     assert fleet.registered is not None  # noqa: S101
+    goes_on = fleet.holds_back(last)
+    release = last.release if goes_on else fleet.registered.release
+    wanted = {(role, ver): role_settings(spec, role).replicas for role, ver in release.items()}
+    wanted.update(last.wanted if goes_on else {})
     definitions = definitions_of(spec)
     await asyncio.gather(
         *(
-            runtime.scale(
-                definitions[role, version], role_settings(spec, role).replicas, fencing=fencing
-            )
-            for role, version in fleet.registered.release.items()
+            runtime.scale(definitions[key], replicas, fencing=fencing)
+            for key, replicas in wanted.items()
+            if replicas
         )
     )
-    await runtime.install(fleet.registered.table, fencing=fencing)
+    await runtime.install(last.table if goes_on else fleet.registered.table, fencing=fencing)

@@ -98,11 +98,12 @@ class Journal:
         while True:
             state = await self._read_fleet(entry.fleet)
             last = await self.last_rollout(state)
-            if last.sequence and not last.phase.is_final and not state.is_fresh:
+            if state.holds_back(last):
                 raise RolewiseError(
                     "rollout_in_progress",
                     f"rollout {last.id} of fleet {entry.fleet!r} is {last.phase}: "
                     "its fleet cannot be registered anew until it has ended",
+                    hint="start it with the file that it was last started with, unchanged",
                 )
             if await self._append_fleet(state, entry):
                 return await self._read_fleet(entry.fleet)

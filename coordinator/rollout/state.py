@@ -13,7 +13,7 @@ from typing import Literal
 
 from rolewise.coordinator.judge.verdict import HardFact, Ruling, Verdict
 from rolewise.coordinator.plan.plan import Analyse, Pause, Plan, Release, Stage, Step
-from rolewise.coordinator.rollout.commands import Command
+from rolewise.coordinator.rollout.commands import Command, ScaleVersion
 from rolewise.coordinator.rollout.events import PauseCause
 from rolewise.fleet.routing.table import RoutingTable
 
@@ -188,6 +188,15 @@ class Rollout:
     def release(self) -> Release:
         """Role -> version that is stable by the newest table."""
         return {route.role: route.stable for route in self.table.routes}
+
+    @property
+    def wanted(self) -> Mapping[RoleVersion, int]:
+        """Replicas by role and version as they should be, of those that it has touched."""
+        match self.pending:
+            case ScaleVersion(role=role, version=version, replicas=replicas):
+                return {**self.replicas, (role, version): replicas}
+            case _:
+                return self.replicas
 
     @property
     def trial(self) -> Trial | None:
