@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 
 from rolewise.agents.agent import AgentImportError
+from rolewise.coordinator.asking import check_readable
 from rolewise.coordinator.errors import RolewiseError
 from rolewise.coordinator.flood_watch import FloodWatch
 from rolewise.coordinator.guards import find_facts
@@ -136,10 +137,10 @@ class Controller:
             StoreUnavailable: The log cannot be read or written.
         """
         try:
+            if self._lease is None:
+                await self._newest()  # who cannot read the log must not lead, nor shut others out
             lease = await self._lead()
-            fleet = await self._journal.fleet(self._fleet)
-            state = await self._journal.last_rollout(fleet)
-            self._ordinal = len(fleet.rollouts)
+            state = await self._newest()
             if not state.sequence or (state.phase.is_final and not pending_commands(state)):
                 self._took_over = False
                 await self._forget()
@@ -153,6 +154,23 @@ class Controller:
             await self._carry(state)
         except (LeaseLost, Fenced) as reason:
             raise NotLeader(str(reason)) from reason
+        return state
+
+    async def _newest(self) -> Rollout:
+        """Return the fleet's newest rollout.
+
+        Raises:
+            RolewiseError: `log_unreadable`: a newer controller has to lead.
+        """
+        fleet = await self._journal.fleet(self._fleet)
+        state = await self._journal.last_rollout(fleet)
+        self._ordinal = len(fleet.rollouts)
+        if unread := fleet.unread or state.unread:
+            await self._forget()
+            if self._lease is not None:
+                await self._store.release(self._lease)
+                self._lease = None
+            check_readable(unread)
         return state
 
     async def _lead(self) -> Lease:

@@ -133,6 +133,17 @@ ERROR_KINDS: dict[str, ErrorKind] = {
             ),
         ),
         ErrorKind(
+            code="log_unreadable",
+            title="The log cannot be read to its end",
+            status=409,
+            exit_code=2,
+            meaning=(
+                "A newer Rolewise has written to the log of this fleet or rollout, or an entry is "
+                "damaged. What can be read is shown; nothing is written and nothing done to the "
+                "fleet, which serves on. Run the Rolewise that wrote it, or a newer one."
+            ),
+        ),
+        ErrorKind(
             code="rollout_in_progress",
             title="A rollout is running",
             status=409,

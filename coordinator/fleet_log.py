@@ -10,9 +10,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 
 from rolewise.coordinator.plan.plan import Release
+from rolewise.coordinator.rollout.codec import LogUnreadable
+from rolewise.coordinator.rollout.state import Rollout
 from rolewise.fleet.routing.table import RoutingTable
 
 
@@ -85,6 +87,7 @@ class FleetState:
         reopened: The last time that the last of them was tried again; None when it was not.
         keys: Idempotency key -> (fingerprint, rollout).
         is_fresh: No rollout was created since the last registration.
+        unread: Why the log cannot be read beyond this state; empty when it was read to its end.
     """
 
     name: str
@@ -94,23 +97,51 @@ class FleetState:
     reopened: RolloutReopened | None = None
     keys: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     is_fresh: bool = True
+    unread: str = ""
+
+    def holds_back(self, last: Rollout) -> bool:
+        """Return whether the fleet's last rollout is under way, so that nothing else may begin."""
+        return bool(last.sequence) and not last.phase.is_final and not self.is_fresh
 
 
 _TYPES = {
     kind.__name__: TypeAdapter(kind) for kind in (FleetRegistered, RolloutCreated, RolloutReopened)
 }
+_VERSIONS: Mapping[str, int] = {"RolloutReopened": 2}
+"""Newest version of each form that is not the first. See `rolewise.coordinator.rollout.codec`.
+
+`RolloutReopened` 2 has `after` and `events`; 1 was followed by somebody who wrote them himself.
+"""
 
 
 def encode_entry(entry: FleetEntry) -> bytes:
-    """Return the entry as it is stored: its type, a blank, its fields as JSON."""
+    """Return the entry as it is stored: type, `/` and version if it is not 1, blank, JSON."""
     name = type(entry).__name__
-    return name.encode() + b" " + _TYPES[name].dump_json(entry)
+    version = _VERSIONS.get(name, 1)
+    head = name if version == 1 else f"{name}/{version}"
+    return head.encode() + b" " + _TYPES[name].dump_json(entry)
 
 
 def decode_entry(data: bytes) -> FleetEntry:
-    """Return the entry that was stored."""
-    name, _, fields = data.partition(b" ")
-    return _TYPES[name.decode()].validate_json(fields)  # type: ignore[return-value]
+    """Return the entry that was stored.
+
+    Raises:
+        LogUnreadable: It is no entry of a form that is known here.
+    """
+    head, _, fields = data.partition(b" ")
+    name, _, version = head.decode(errors="replace").partition("/")
+    known = _VERSIONS.get(name, 1) if name in _TYPES else 0
+    if not (version or "1").isdecimal() or not 1 <= int(version or "1") <= known:
+        raise LogUnreadable(
+            f"its type is {name!r}, v = {version or 1}: want a known type with v = {known or 1} "
+            "at most; did a newer Rolewise write it?"
+        )
+    try:
+        return _TYPES[name].validate_json(fields)  # type: ignore[return-value]
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise LogUnreadable(f"{name}: field {where}: {first['msg']}") from error
 
 
 def fold_fleet(state: FleetState, entries: Iterable[FleetEntry]) -> FleetState:

@@ -14,9 +14,10 @@ from functools import lru_cache
 import networkx as nx
 
 from rolewise.agents.agent import AgentImportError, load_agent
+from rolewise.coordinator.asking import refused
 from rolewise.coordinator.errors import RolewiseError
 from rolewise.coordinator.fleet_log import FleetRegistered, FleetState
-from rolewise.coordinator.journal import Journal, Started, refused
+from rolewise.coordinator.journal import Journal, Started
 from rolewise.coordinator.judge.analysis import Analysis, Evidence
 from rolewise.coordinator.judge.planning import Need, tasks_needed
 from rolewise.coordinator.last_known import read_fleet_state
@@ -304,14 +305,20 @@ async def register(
 ) -> FleetState:
     """Note that a fleet starts: with its last release where the file still has it, else its own.
 
+    A fleet whose rollout is under way is not noted anew: it goes on where it was, as it has to
+    when all of it died at once.
+
     Raises:
-        RolewiseError: `rollout_in_progress`.
+        RolewiseError: `rollout_in_progress`, by another file.
     """
     release: Release = dict(spec.releases[spec.release])
     number = 1
     if spec.fleet in await journal.fleets():
         known = await journal.fleet(spec.fleet)
         last = await journal.last_rollout(known)
+        is_same = known.registered is not None and known.registered.text == text
+        if is_same and known.holds_back(last):
+            return known
         ran = release_of(known, last)
         if set(ran) == set(spec.roles) and all(
             version in spec.roles[role].versions for role, version in ran.items()
@@ -337,29 +344,25 @@ async def bring_up(
     spec: FleetSpec,
     fleet: FleetState,
     *,
-    last: Rollout = NOT_STARTED,
     fencing: int,
+    last: Rollout = NOT_STARTED,
 ) -> None:
-    """Start every role's stable version and put the first table in force; safe to repeat.
+    """Start what should run and put its table in force; safe to repeat.
 
-    While a rollout runs, as `last`, the fleet is brought to where its log stands instead: the
-    replicas that it has had confirmed, and its newest table. What it wants next is its
-    controller's part.
+    That is every role's stable version, or all that the fleet's last rollout has asked for, if that
+    is under way.
     """
     assert fleet.registered is not None  # noqa: S101
-    goes_on = bool(last.sequence) and not last.phase.is_final and not fleet.is_fresh
-    table = last.table if goes_on else fleet.registered.table
-    wanted = {
-        (route.role, route.stable): role_settings(spec, route.role).replicas
-        for route in table.routes
-    }
-    if goes_on:
-        wanted |= {one: replicas for one, replicas in last.replicas.items() if replicas}
+    goes_on = fleet.holds_back(last)
+    release = last.release if goes_on else fleet.registered.release
+    wanted = {(role, ver): role_settings(spec, role).replicas for role, ver in release.items()}
+    wanted.update(last.wanted if goes_on else {})
     definitions = definitions_of(spec)
     await asyncio.gather(
         *(
-            runtime.scale(definitions[one], replicas, fencing=fencing)
-            for one, replicas in wanted.items()
+            runtime.scale(definitions[key], replicas, fencing=fencing)
+            for key, replicas in wanted.items()
+            if replicas
         )
     )
-    await runtime.install(table, fencing=fencing)
+    await runtime.install(last.table if goes_on else fleet.registered.table, fencing=fencing)

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
+from rolewise.coordinator.asking import ask_machine, check_readable
 from rolewise.coordinator.bulletin import Bulletin
 from rolewise.coordinator.errors import RolewiseError
 from rolewise.coordinator.fleet_log import (
@@ -25,9 +26,8 @@ from rolewise.coordinator.fleet_log import (
     fold_fleet,
 )
 from rolewise.coordinator.plan.plan import Plan
-from rolewise.coordinator.rollout.codec import decode_event, encode_event
-from rolewise.coordinator.rollout.decide import Refusal, decide
-from rolewise.coordinator.rollout.events import Event, Events
+from rolewise.coordinator.rollout.codec import decode_event, encode_event, readable
+from rolewise.coordinator.rollout.events import Event
 from rolewise.coordinator.rollout.evolve import replay
 from rolewise.coordinator.rollout.requests import Request, Retry, Start, Tick
 from rolewise.coordinator.rollout.state import NOT_STARTED, Rollout
@@ -106,23 +106,19 @@ class Journal(Bulletin):
     async def register(self, entry: FleetRegistered) -> FleetState:
         """Note that a fleet starts with this file, release and table.
 
-        A fleet that was away while a rollout of it ran, with this very file, is as it was.
-
         Raises:
-            RolewiseError: `rollout_in_progress`: a rollout of it is running by another file.
+            RolewiseError: `rollout_in_progress`: a rollout of it is under way.
         """
         await self._store.put(f"fleet/{entry.fleet}", b"1")
         while True:
             state = await self._read_fleet(entry.fleet)
             last = await self.last_rollout(state)
-            if last.sequence and not last.phase.is_final and not state.is_fresh:
-                if state.registered is not None and state.registered.text == entry.text:
-                    return state  # the fleet was away while its rollout ran, and goes on
+            if state.holds_back(last):
                 raise RolewiseError(
                     "rollout_in_progress",
                     f"rollout {last.id} of fleet {entry.fleet!r} is {last.phase}: "
                     "its fleet cannot be registered anew until it has ended",
-                    hint="start it with its file as that was, then wait or abort the rollout",
+                    hint="start it with the file that it was last started with, unchanged",
                 )
             if await self._append_fleet(state, entry):
                 return await self._read_fleet(entry.fleet)
@@ -190,9 +186,7 @@ class Journal(Bulletin):
                 by=by,
                 reason=reason,
             )
-            events = decide(NOT_STARTED, request)
-            if isinstance(events, Refusal):
-                raise refused(events)
+            events = ask_machine(NOT_STARTED, request)
             entry = RolloutCreated(
                 at=request.at,
                 by=by,
@@ -216,23 +210,26 @@ class Journal(Bulletin):
             entries = await self._logs.read(
                 rollout_stream(rollout), after=state.sequence, limit=READ_AT_ONCE
             )
-            state = replay((decode_event(data) for _, data in entries), state)
-            if len(entries) < READ_AT_ONCE:
+            events, unread = readable(entries, decode_event)
+            state = replay(events, state)
+            if unread or len(entries) < READ_AT_ONCE:
                 break
         if not state.sequence:
+            check_readable(unread)
             raise RolewiseError("unknown_rollout", f"there is no rollout {rollout!r}")
         self._folded.pop(rollout, None)
         self._folded[rollout] = state  # behind all that were asked for earlier
         if len(self._folded) > ROLLOUTS_REMEMBERED:
             del self._folded[next(iter(self._folded))]
-        return state
+        return replace(state, unread=unread) if unread else state
 
     async def events(
         self, rollout: str, *, after: int = 0, limit: int = READ_AT_ONCE
     ) -> list[tuple[int, Event]]:
-        """Return a rollout's events behind number `after`, with their numbers."""
+        """Return a rollout's events behind number `after`, as far as they can be read."""
         entries = await self._logs.read(rollout_stream(rollout), after=after, limit=limit)
-        return [(number, decode_event(data)) for number, data in entries]
+        events, _ = readable(entries, decode_event)
+        return list(zip((number for number, _ in entries), events, strict=False))
 
     async def wait(self, rollout: str, *, after: int, timeout_s: float) -> bool:
         """Wait for an event behind number `after`; false after the timeout."""
@@ -256,15 +253,14 @@ class Journal(Bulletin):
             lease: The controller's; a verb needs none.
 
         Raises:
-            RolewiseError: `verb_refused`, `stale_sequence`, `unknown_rollout`,
-                `rollout_in_progress` (retry of one that is not the fleet's last).
+            RolewiseError: `verb_refused`, `stale_sequence`, `unknown_rollout`, `log_unreadable`.
             LeaseLost: The lease is not the newest.
         """
         state = await self.rollout(rollout)
         if isinstance(request, Retry):
             return await self._retry(state, request, expected)
         while True:
-            events = _decided(state, request, expected)
+            events = ask_machine(state, request, expected)
             if not events:
                 return state
             try:
@@ -296,7 +292,7 @@ class Journal(Bulletin):
                 message = f"cannot retry {state.id}: {what}; start a new rollout"
                 raise RolewiseError("verb_refused", message)
             state = await self._opened(fleet)
-            events = _decided(state, request, expected)
+            events = ask_machine(state, request, expected)
             entry = RolloutReopened(
                 at=request.at,
                 by=request.by,
@@ -341,12 +337,14 @@ class Journal(Bulletin):
             entries = await self._logs.read(
                 fleet_stream(name), after=state.sequence, limit=READ_AT_ONCE
             )
-            state = fold_fleet(state, (decode_entry(data) for _, data in entries))
-            if len(entries) < READ_AT_ONCE:
+            known, unread = readable(entries, decode_entry)
+            state = fold_fleet(state, known)
+            if unread or len(entries) < READ_AT_ONCE:
                 self._fleets[name] = state
-                return state
+                return replace(state, unread=unread) if unread else state
 
     async def _append_fleet(self, state: FleetState, entry: FleetEntry) -> bool:
+        check_readable(state.unread)
         try:
             await self._store.append(
                 fleet_stream(state.name), [encode_entry(entry)], after=state.sequence
@@ -354,30 +352,6 @@ class Journal(Bulletin):
         except Conflict:
             return False
         return True
-
-
-def _decided(state: Rollout, request: Request, expected: int | None) -> Events:
-    """Return what follows from a request in this state.
-
-    Raises:
-        RolewiseError: `verb_refused`, `stale_sequence`.
-    """
-    if expected is not None and state.sequence != expected:
-        raise RolewiseError(
-            "stale_sequence",
-            f"rollout {state.id} has moved on: event {state.sequence}, not {expected}",
-        )
-    events = decide(state, request)
-    if isinstance(events, Refusal):
-        raise refused(events)
-    return events
-
-
-def refused(refusal: Refusal) -> RolewiseError:
-    """Return the error for a verb that the machine refuses."""
-    return RolewiseError(
-        "verb_refused", refusal.message, details=tuple(verb.value for verb in refusal.allowed)
-    )
 
 
 def fleet_stream(fleet: str) -> str:

@@ -75,6 +75,10 @@ class Judging:
         while True:
             before = self.judge.last_number
             observation = await self._runtime.observe(before)
+            if observation.counts.submitted < before:
+                # The fleet's accounts began anew, from 1: what was counted stays counted.
+                self.judge.pass_over(0)
+                continue
             self.judge.feed(observation.tasks, now_s=observation.now_s)
             self._scoring.offer(observation.tasks)
             tasks += observation.tasks

@@ -187,7 +187,7 @@ class Server:
         self._runtimes[spec.fleet] = runtime
         state = await register(journal, spec, text=file.text, file=file.file, by="up")
         last = await journal.last_rollout(state)
-        await bring_up(runtime, spec, state, last=last, fencing=lease.number())
+        await bring_up(runtime, spec, state, fencing=lease.number(), last=last)
         await self._store.release(lease)
         await start_coordinator(spec.fleet, store_url, read_search_path())
 

@@ -325,6 +325,7 @@ _DETAILS = {
     "task_expired": "task 'order-1' has completed; its result was kept for 3600 s and has expired",
     "not_found": "there is nothing at /v2",
     "verb_refused": "cannot resume: the rollout is progressing; allowed now: pause, abort",
+    "log_unreadable": "entry 12 of the log cannot be read: did a newer Rolewise write it?",
     "rollout_in_progress": "rollout supply-chain-3 of fleet 'supply-chain' is progressing",
     "stale_sequence": "rollout supply-chain-3 has moved on: event 9, not 7",
     "unauthorized": "no token: send 'Authorization: Bearer TOKEN'",

@@ -72,6 +72,7 @@ async def plan_rollout(fleets: Served, _by: Viewer, fleet: FleetPath, body: Plan
         ROLLOUT,
         "unknown_fleet",
         "rollout_in_progress",
+        "log_unreadable",
         "plan_refused",
         "key_reused",
         status=202,
@@ -131,5 +132,8 @@ async def read_fleet(fleets: Fleets, name: str) -> FleetView:
         last=None if state.is_fresh else last,
         observed=observed,
         places=place_roles(spec, windows.to_networkx(view="role"), tasks),
-        stalls=known.alerts,
+        stalls=(
+            *(unread for unread in (state.unread, last.unread) if unread),
+            *known.alerts,
+        ),
     )

@@ -41,6 +41,7 @@ def _moved(*codes: str) -> dict[int | str, dict[str, Any]]:
         ROLLOUT,
         "unknown_rollout",
         "verb_refused",
+        "log_unreadable",
         "stale_sequence",
         *codes,
         status=202,

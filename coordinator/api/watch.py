@@ -12,6 +12,7 @@ from rolewise.coordinator.api.deps import RolloutPath, Served, Viewer
 from rolewise.coordinator.api.examples import EVENTS
 from rolewise.coordinator.api.openapi import answers
 from rolewise.coordinator.api.streams import MEDIA_TYPE, Streams
+from rolewise.coordinator.asking import check_readable
 from rolewise.coordinator.errors import RolewiseError
 from rolewise.coordinator.journal import Journal
 from rolewise.coordinator.store.port import StoreUnavailable
@@ -40,6 +41,7 @@ _ID_DIGITS = 18
         EVENTS,
         "unknown_rollout",
         "too_many_streams",
+        "log_unreadable",
         other={MEDIA_TYPE: f"id: 1\ndata: {EVENTS.events[0].to_json()}\n\n"},
     ),
 )
@@ -63,6 +65,8 @@ async def read_events(
     after = after if last_event_id is None else _number(last_event_id)
     state = await fleets.journal.rollout(rollout)
     if MEDIA_TYPE in request.headers.get("accept", ""):
+        if after >= state.sequence:
+            check_readable(state.unread)  # who waits for more would wait for ever
         keep_alive_s: float = request.app.state.keep_alive_s
         events = follow(
             fleets.journal,
@@ -105,6 +109,9 @@ async def follow(
             if after < state.sequence:
                 continue
             if until_end and state.phase.is_final:
+                return
+            if state.unread:
+                yield f": {state.unread}\n\n"
                 return
             if not await journal.wait(rollout, after=after, timeout_s=keep_alive_s):
                 yield ": nothing new\n\n"

@@ -4,23 +4,26 @@ One entry is one JSON object with the event's `type`, the version `v` of its for
 The same event always gives the same bytes. Numbers that JSON does not know are written as
 `"Infinity"`, `"-Infinity"` and `"NaN"`.
 
-A field may be added to an event when it has a default: old entries then still read. Any other
-change gives the type a new `v`, and the old form a translation here.
+A field may be added to an event when it has a default, and when an older Rolewise may do without
+it: old entries then still read, and new ones are read by it. Any other change gives the type a new
+`v`, and the old form a translation here. Who meets a type or a `v` that they do not know reads no
+further, and writes nothing (`readable`).
 """
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields, is_dataclass
 from datetime import datetime
-from typing import Any, Final, get_args
+from typing import Any, Final, TypeVar, get_args
 
 from pydantic import TypeAdapter, ValidationError
 
 from rolewise.coordinator.rollout.events import Event
 
+T = TypeVar("T")
 VERSION: Final = 1
 _ADAPTERS: Final[dict[str, TypeAdapter[Event]]] = {
     kind.__name__: TypeAdapter(kind) for kind in get_args(Event)
@@ -29,6 +32,24 @@ _ADAPTERS: Final[dict[str, TypeAdapter[Event]]] = {
 
 class LogUnreadable(Exception):
     """An entry of a rollout's log is damaged, or a newer Rolewise wrote it."""
+
+
+def readable(
+    entries: Iterable[tuple[int, bytes]], decode: Callable[[bytes], T]
+) -> tuple[list[T], str]:
+    """Return what entries of a log say up to the first that cannot be read, and why it cannot.
+
+    Args:
+        entries: With their numbers.
+        decode: Returns what an entry says, or raises `LogUnreadable`.
+    """
+    read: list[T] = []
+    for number, data in entries:
+        try:
+            read.append(decode(data))
+        except LogUnreadable as reason:
+            return read, f"entry {number} of the log cannot be read: {reason}"
+    return read, ""
 
 
 def encode_event(event: Event) -> bytes:

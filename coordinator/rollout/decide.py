@@ -119,6 +119,8 @@ def phase_of(state: Rollout) -> Phase | None:
 
 def allowed_verbs(state: Rollout) -> tuple[Verb, ...]:
     """Return what a person may press now, in the order of `Verb`."""
+    if state.unread:
+        return ()
     if state.started_at is None:
         return (Verb.START,)
     at = state.started_at

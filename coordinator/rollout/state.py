@@ -13,7 +13,7 @@ from typing import Literal
 
 from rolewise.coordinator.judge.verdict import HardFact, Ruling, Verdict
 from rolewise.coordinator.plan.plan import Analyse, Pause, Plan, Release, Stage, Step
-from rolewise.coordinator.rollout.commands import Command
+from rolewise.coordinator.rollout.commands import Command, ScaleVersion
 from rolewise.coordinator.rollout.events import PauseCause
 from rolewise.fleet.routing.table import RoutingTable
 
@@ -116,6 +116,8 @@ class Rollout:
         failures: Failed attempts at it.
         left: What a failed rollback has left undone.
         fencing: Number of the lease of the last controller that took over; 0 when none has.
+        unread: Why the log cannot be read beyond this state, in words: a newer Rolewise wrote on.
+            Nothing may be asked then, and nothing is to be done. Empty when it was read to its end.
     """
 
     id: str = ""
@@ -152,6 +154,7 @@ class Rollout:
     failures: int = 0
     left: tuple[str, ...] = ()
     fencing: int = 0
+    unread: str = ""
 
     @property
     def fleet(self) -> str:
@@ -188,6 +191,15 @@ class Rollout:
         return {route.role: route.stable for route in self.table.routes}
 
     @property
+    def wanted(self) -> Mapping[RoleVersion, int]:
+        """Replicas by role and version as they should be, of those that it has touched."""
+        match self.pending:
+            case ScaleVersion(role=role, version=version, replicas=replicas):
+                return {**self.replicas, (role, version): replicas}
+            case _:
+                return self.replicas
+
+    @property
     def trial(self) -> Trial | None:
         """The new version under judgement, from its first replica until the stage is done."""
         stage = self.current_stage
@@ -222,6 +234,8 @@ class Rollout:
     @property
     def reason(self) -> str:
         """Why it is paused, rolled back or failed, in words; empty when all goes forward."""
+        if self.unread:
+            return self.unread
         if self.phase is Phase.PAUSED and self.pause is not None:
             return self.pause.reason
         if self.rollback is not None:
@@ -253,4 +267,5 @@ def pending_commands(state: Rollout) -> tuple[Command, ...]:
     any more: stop carrying it out if that is possible.
     """
     goes_on = state.phase in {Phase.PROGRESSING, Phase.ROLLING_BACK}
+    goes_on = goes_on and not state.unread
     return (state.pending,) if goes_on and state.pending is not None else ()

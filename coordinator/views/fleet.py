@@ -9,7 +9,6 @@ from typing import Annotated
 from pydantic import AfterValidator
 
 from rolewise.coordinator.plan.plan import Release
-from rolewise.coordinator.rollout.commands import ScaleVersion
 from rolewise.coordinator.rollout.state import Phase, Rollout
 from rolewise.coordinator.views.base import ByName, View
 from rolewise.fleet.runtime import Observation, ReplicaState, ReplicaStatus, TaskCounts
@@ -189,11 +188,7 @@ def wanted_replicas(
 ) -> dict[RoleVersion, int]:
     """Return how many replicas each version should have now; those that should have none, too."""
     wanted = {(role, ver): role_settings(spec, role).replicas for role, ver in release.items()}
-    if last is not None:
-        wanted.update(last.replicas)
-        if isinstance(last.pending, ScaleVersion):
-            wanted[last.pending.role, last.pending.version] = last.pending.replicas
-    return wanted
+    return wanted if last is None else wanted | dict(last.wanted)
 
 
 def find_alerts(

@@ -18,6 +18,7 @@ CHANCES: dict[str, tuple[float, float]] = {
     "command: late": (0.1, 0.7),
     "command: carried out twice": (0.1, 0.7),
     "command: failed": (0.05, 0.3),
+    "command: hopeless": (0.02, 0.2),
     "observation: lost": (0.01, 0.05),
     "message between agents: lost": (0.005, 0.05),
     "message between agents: late": (0.01, 0.1),

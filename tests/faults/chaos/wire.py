@@ -10,6 +10,7 @@ from contextlib import suppress
 from typing import Any
 
 from rolewise.coordinator.store.port import StoreUnavailable
+from rolewise.fleet.runtime import CapacityShort
 from tests.faults.chaos.weather import Weather
 
 COMMANDS = ("scale", "install", "drain")
@@ -145,6 +146,8 @@ class FleetWire(Wire):
             await asyncio.sleep(late_s)
         if self._weather.strikes("command: failed"):
             raise RuntimeError("the cluster has hiccups")
+        if self._weather.strikes("command: hopeless"):
+            raise CapacityShort("the cluster has no room")
         return await call(*args, **kwargs)
 
     async def _again(self, call: Any, args: Any, kwargs: Any, late_s: float) -> None:
