@@ -26,6 +26,8 @@ from rolewise.graphs.pulse import Beat, Edge, EdgeArm, Sent
 CHI_SQUARE: Final = 23.93
 """One degree of freedom, one in a million."""
 LEAST_TIMES: Final = 5.0
+OWN_TIMES: Final = 15.0
+"""A task that goes round in circles sends some times as much too; flags tell that, by its name."""
 TICKS_RUNNING: Final = 3
 KNOWN_AFTER: Final = 5
 """Ticks with traffic on the edge before its past says anything,"""
@@ -250,17 +252,23 @@ class FloodGuard:
         their = beat.sent.get(EdgeArm(where.edge, opposite or Arm.NONE), _NOTHING)
         theirs = self._running.get(EdgeArm(where.edge, Arm.BASELINE))
         is_theirs_too = theirs is not None and theirs.ticks >= TICKS_RUNNING
+        sent, usual = beat.sent[where], past.messages / past.exposure * tasks
         return Flood(
             edge=where.edge,
             arm=where.arm,
-            messages=beat.sent[where].messages,
+            messages=sent.messages,
             tasks=tasks,
-            usual=past.messages / past.exposure * tasks,
+            usual=usual,
             ticks=run.ticks,
             other=their.messages / others if others else None,
             flooding=len(run.flooding[where.arm]),
             split=run.split,
-            is_own=where.arm is Arm.CANARY and not is_theirs_too and run.split.p < SPLIT_P,
+            is_own=(
+                where.arm is Arm.CANARY
+                and not is_theirs_too
+                and sent.messages >= OWN_TIMES * usual
+                and run.split.p < SPLIT_P
+            ),
         )
 
     def _learn(self, beat: Beat) -> None:
