@@ -149,7 +149,10 @@ class Server:
                 "unavailable", f"fleet {spec.fleet!r} is led by another Rolewise on this store"
             )
         runtime = await RayRuntime.launch(
-            spec.fleet, entry=tuple(spec.entry), guards=guard_limits(spec.guards)
+            spec.fleet,
+            entry=tuple(spec.entry),
+            guards=guard_limits(spec.guards),
+            fencing=lease.fencing,
         )
         self._runtimes[spec.fleet] = runtime
         state = await register(journal, spec, text=file.text, file=file.file, by="up")

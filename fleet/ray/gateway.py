@@ -13,7 +13,6 @@ from rolewise.fleet.ray.process import FleetProcess
 from rolewise.fleet.ray.view import Settings, View
 from rolewise.fleet.runtime import TaskCounts
 from rolewise.fleet.task import TaskRecord, TaskRequest
-from rolewise.graphs.guard_limits import GuardLimits
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,10 +20,9 @@ class _Guard:
     """See `rolewise.fleet.gateway.TaskGuard`."""
 
     process: FleetProcess
-    limits: GuardLimits
 
     async def find(self) -> Mapping[int, str]:
-        return await self.process.breaches(self.limits)
+        return await self.process.breaches()
 
     async def end(self, task: str) -> None:
         await self.process.end_task(task)
@@ -98,7 +96,7 @@ class GatewayActor:
                     messenger=process.messenger,
                     entry=self._settings.entry,
                     settle_s=self._settings.settle_s,
-                    guard=_Guard(process, self._settings.guards),
+                    guard=_Guard(process),
                 )
                 self._post = asyncio.get_running_loop().create_task(process.post_for_ever())
                 self._life = process, gateway

@@ -28,6 +28,7 @@ from rolewise.fleet.ray.staff import Staff
 from rolewise.fleet.ray.view import Peer, Settings, Ticket, View
 from rolewise.fleet.routing.table import RoutingTable
 from rolewise.fleet.runtime import CapacityShort, ReplicaState, ReplicaStatus, VersionDefinition
+from rolewise.graphs.guard_limits import GuardLimits
 from rolewise.graphs.rounds import Round, join_rounds
 
 START_LIMIT_S = 300.0
@@ -46,7 +47,6 @@ class FleetHead:
 
     def __init__(self, settings: Settings) -> None:
         self._fleet = settings.fleet
-        self._hops = settings.guards.hops
         self._settle_s = settings.settle_s
         self._registry: Registry = read_registry(settings.fleet)
         own = ray.get_runtime_context().current_actor
@@ -68,6 +68,14 @@ class FleetHead:
         if self._watch is None:
             self._watch = asyncio.get_running_loop().create_task(self._watch_for_ever())
         await self._gateway.install.remote(self._view())
+
+    async def adopt(self, guards: GuardLimits, fencing: int) -> None:
+        """Let these be the hard limits of every task, also of those that run."""
+        self._admit(fencing)
+        registry = self._registry
+        if guards != registry.guards:
+            self._keep(replace(registry, guards=guards, number=registry.number + 1))
+            await self._tell_all()
 
     async def scale(self, version: VersionDefinition, replicas: int, fencing: int) -> None:
         """Bring a version to this many replicas."""
@@ -161,7 +169,6 @@ class FleetHead:
             restarts=joins,
             view=self._view(),
             post_every_s=self._settle_s / 2,
-            hops=self._hops,
         )
 
     async def memory(self) -> Any:
@@ -328,6 +335,7 @@ class FleetHead:
                 if entered.is_listed
             },
             collectors=self._collectors,
+            guards=registry.guards,
         )
 
     async def _call(self, answer: Any, *, limit_s: float = ANSWER_LIMIT_S) -> Any:

@@ -20,6 +20,7 @@ from rolewise.agents.message import Address
 from rolewise.fleet.ray.names import NAMESPACE, head_name
 from rolewise.fleet.routing.table import RoutingTable
 from rolewise.fleet.runtime import Fenced, VersionDefinition
+from rolewise.graphs.guard_limits import GuardLimits
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +49,7 @@ class Registry:
         fencing: The highest fencing number seen.
         last_replica: Number of the newest replica; numbers are never used twice.
         gateway_joins: How many lives of the gateway have joined.
+        guards: Hard limits at which a task is ended, as the fleet was launched with last.
     """
 
     number: int = 0
@@ -56,6 +58,7 @@ class Registry:
     replicas: Mapping[Address, Entered] = field(default_factory=dict)
     last_replica: int = 0
     gateway_joins: int = 0
+    guards: GuardLimits = field(default_factory=GuardLimits)
 
     def admitted(self, fencing: int) -> Registry:
         """Return it with this fencing number noted.

@@ -63,20 +63,30 @@ class RayRuntime:
         collectors: int = 1,
         settle_s: float = 2.0,
         guards: GuardLimits | None = None,
+        fencing: int = 0,
     ) -> RayRuntime:
-        """Start a fleet without replicas; one that runs already is attached to."""
+        """Start a fleet without replicas; one that runs already is attached to.
+
+        Args:
+            fleet: Its name.
+            entry: Entry roles.
+            collectors: Shards of the telemetry.
+            settle_s: See `Settings`.
+            guards: Hard limits at which a task is ended; a fleet that runs gets them as well.
+            fencing: See `rolewise.fleet.runtime`.
+        """
         settings = Settings(
             fleet=fleet,
             entry=entry,
             collectors=collectors,
             settle_s=settle_s,
             search_path=read_search_path(),
-            guards=guards or GuardLimits(),
         )
         options = keeper_options(names.head_name(fleet))
         actor: Any = ray.remote(FleetHead).options(**options, max_concurrency=MAX_CONCURRENCY)
         head = actor.remote(settings)
         await _answer(head.begin.remote())
+        await _answer(head.adopt.remote(guards or GuardLimits(), fencing))
         return cls.attach(fleet)
 
     @classmethod

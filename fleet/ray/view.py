@@ -21,7 +21,6 @@ class Settings:
         settle_s: See `rolewise.fleet.gateway.Gateway`. Processes ship their telemetry twice in
             this time: each delivery costs some milliseconds, however little is in it.
         search_path: Folders that agents may be imported from, beside what is installed.
-        guards: Hard limits at which a task is ended.
     """
 
     fleet: str
@@ -29,7 +28,6 @@ class Settings:
     collectors: int = 1
     settle_s: float = 2.0
     search_path: tuple[str, ...] = ()
-    guards: GuardLimits = field(default_factory=GuardLimits)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,12 +50,14 @@ class View:
     Attributes:
         number: Goes up with each change; an older view never replaces a newer one.
         collectors: Actor handles, one for each shard of the telemetry.
+        guards: Hard limits at which a task is ended.
     """
 
     number: int
     table: RoutingTable
     peers: Mapping[Address, Peer]
     collectors: tuple[Any, ...]
+    guards: GuardLimits = field(default_factory=GuardLimits)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,11 +66,9 @@ class Ticket:
 
     Attributes:
         restarts: How many lives it had before this one.
-        hops: Longest chain of messages; see `Messenger`.
         post_every_s: How often it ships its telemetry.
     """
 
     restarts: int
     view: View
     post_every_s: float
-    hops: int = 0
