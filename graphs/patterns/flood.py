@@ -37,7 +37,7 @@ LEAST_TASKS: Final = 3
 """One task, or two, that send very much are for the guard that ends tasks."""
 PATIENCE: Final = 2 * TICKS_RUNNING
 """Ticks after which a flood in canary tasks alone that is not shown to be theirs pauses."""
-SPLIT_P: Final = 0.001
+SPLIT_P: Final = 0.01
 """Chance of so uneven a split of the flooding tasks, below which the flood is the canary's own."""
 
 QUIET_S: Final = 10
@@ -129,6 +129,7 @@ class Flood:
             None without such tasks.
         flooding: Tasks of the arm that flood, since it began.
         split: See there.
+        is_in_both: The baseline floods the edge as well.
         is_own: It is the canary's: see the module.
     """
 
@@ -141,6 +142,7 @@ class Flood:
     other: float | None = None
     flooding: int = 0
     split: Split = Split()
+    is_in_both: bool = False
     is_own: bool = False
 
     @property
@@ -153,7 +155,7 @@ class Flood:
         """Whether the next seconds may still show that it is the canary's own."""
         return (
             self.arm is Arm.CANARY
-            and not (self.is_own or self.split.baseline)
+            and not (self.is_own or self.is_in_both)
             and self.ticks < PATIENCE
         )
 
@@ -263,6 +265,7 @@ class FloodGuard:
             other=their.messages / others if others else None,
             flooding=len(run.flooding[where.arm]),
             split=run.split,
+            is_in_both=where.arm is Arm.CANARY and is_theirs_too,
             is_own=(
                 where.arm is Arm.CANARY
                 and not is_theirs_too
