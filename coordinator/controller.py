@@ -198,7 +198,7 @@ class Controller:
         facts: tuple[HardFact, ...] = ()
         trial, stage, judge = state.trial, state.current_stage, self._judging.judge
         if trial is not None and stage is not None and judge is not None:
-            observation = await self._judging.observe()
+            observation = await self._judging.observe(self._lookout.orphans)
             verdict = await self._rule(judge, state, observation.now_s)
             await self._lookout.look(observation.now_s, canary=(trial.role, trial.version))
             await self._patterns.look(trial, stage.analysis, observation.tasks)

@@ -1,4 +1,4 @@
-"""Watches, second by second, whether an edge is flooded while a trial runs.
+"""Watches, second by second, what is sent on each edge while a trial runs: floods and retries.
 
 A comparison of arms needs tasks that have ended; a flood can take the fleet down before. So this
 looks at what is sent, as it is sent. It keeps nothing that it could not read again: the fleet
@@ -14,6 +14,7 @@ from rolewise.coordinator.judge.verdict import HardFact
 from rolewise.coordinator.patterns import flood_facts
 from rolewise.fleet.runtime import Runtime
 from rolewise.graphs.patterns.flood import Flood, FloodGuard
+from rolewise.graphs.patterns.retries import RetryStorm, RetryWatch
 
 log = logging.getLogger(__name__)
 
@@ -30,6 +31,7 @@ class FloodWatch:
 
     Attributes:
         floods: Those that go on in the last second that was read.
+        storms: Retry storms, likewise; they are told, and nothing else follows.
         facts: What follows from them.
     """
 
@@ -40,19 +42,22 @@ class FloodWatch:
         self._after = -1
         self._looked_at = float("-inf")
         self._told: set[str] = set()
+        self._retries = RetryWatch()
         self.floods: tuple[Flood, ...] = ()
+        self.storms: tuple[RetryStorm, ...] = ()
         self.facts: tuple[HardFact, ...] = ()
 
     @property
     def alerts(self) -> tuple[str, ...]:
-        """Floods, one sentence each, for status pages."""
-        return tuple(flood.sentence for flood in self.floods)
+        """Floods and retry storms, one sentence each, for status pages."""
+        floods = (flood.sentence for flood in self.floods)
+        return (*floods, *(storm.sentence for storm in self.storms))
 
     def forget(self) -> None:
         """Begin anew: another trial, or none."""
-        self._guard, self._after = FloodGuard(), -1
+        self._guard, self._retries, self._after = FloodGuard(), RetryWatch(), -1
         self._told.clear()
-        self.floods, self.facts = (), ()
+        self.floods, self.storms, self.facts = (), (), ()
 
     async def look(self, now_s: float, analysis: Analysis) -> None:
         """Read the seconds that have closed since the last look, if it is time to.
@@ -68,11 +73,12 @@ class FloodWatch:
         if read.until <= self._after + 1:
             return
         self._after = read.until - 1
-        self.floods = ()
+        self.floods, self.storms = (), ()
         for beat in read.beats:
-            floods = self._guard.tick(beat)
-            # A flood of long ago, read after a restart, is none now.
-            self.floods = floods if beat.at == self._after else ()
+            floods, storms = self._guard.tick(beat), self._retries.tick(beat)
+            # What was long ago, and is read after a restart, is not now.
+            if beat.at == self._after:
+                self.floods, self.storms = floods, storms
         self.facts = flood_facts(self.floods, reaction=analysis.on_flood)
         self._tell()
 
@@ -82,4 +88,8 @@ class FloodWatch:
                 log.warning(
                     "fleet %s: %s", self._fleet, "; ".join((flood.sentence, *flood.details))
                 )
+        for storm in self.storms:
+            if str(storm.edge) not in self._told:
+                log.warning("fleet %s: %s", self._fleet, storm.sentence)
         self._told |= {flood.finding.what for flood in self.floods}
+        self._told |= {str(storm.edge) for storm in self.storms}

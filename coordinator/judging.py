@@ -15,6 +15,7 @@ with half the chance of a false rollback.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import replace
 
 from rolewise.coordinator.judge.analysis import Analysis
@@ -29,6 +30,8 @@ from rolewise.fleet.task import TaskRecord
 
 SAVE_S = 5.0
 """Time between two savings of what the judge has counted."""
+
+NO_ORPHANS: Mapping[str, int] = {}
 
 HARM_RETRIED = 0.5
 """What is left of alpha each time that a build proven harmful is tried again."""
@@ -68,8 +71,13 @@ class Judging:
             self._scoring.begin(stage.analysis.signals, salt=trial.salt)
         return True
 
-    async def observe(self) -> Observation:
-        """Feed the judge with all that is new, and return all that was read."""
+    async def observe(self, orphans: Mapping[str, int] = NO_ORPHANS) -> Observation:
+        """Feed the judge with all that is new, and return all that was read.
+
+        Args:
+            orphans: Task -> waits in it for replies that could no longer come: only whoever
+                looks at waits knows them.
+        """
         assert self.judge is not None  # noqa: S101 (its caller has met a trial)
         tasks: list[TaskRecord] = []
         while True:
@@ -79,11 +87,15 @@ class Judging:
                 # The fleet's accounts began anew, from 1: what was counted stays counted.
                 self.judge.pass_over(0)
                 continue
-            self.judge.feed(observation.tasks, now_s=observation.now_s)
-            self._scoring.offer(observation.tasks)
-            tasks += observation.tasks
+            read = [
+                replace(one, orphans=orphans[one.task]) if one.task in orphans else one
+                for one in observation.tasks
+            ]
+            self.judge.feed(read, now_s=observation.now_s)
+            self._scoring.offer(read)
+            tasks += read
             self._passed = self.judge.last_number
-            if self._passed == before or self._passed < observation.tasks[-1].number:
+            if self._passed == before or self._passed < read[-1].number:
                 break
         if observation.now_s - self._saved_at >= SAVE_S:
             self._saved_at = observation.now_s

@@ -8,12 +8,20 @@ bring again.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 
 from rolewise.fleet.runtime import Runtime
 from rolewise.graphs.deadlock import Deadlock, RoleVersion, analyse_waits
+from rolewise.graphs.interactions import Arm
 from rolewise.graphs.rounds import Round
-from rolewise.graphs.stalls import Stall, StallWatch, find_orphan_suspects, find_orphans
+from rolewise.graphs.stalls import (
+    Orphan,
+    Stall,
+    StallWatch,
+    find_orphan_suspects,
+    find_orphans,
+)
 
 log = logging.getLogger(__name__)
 
@@ -23,8 +31,14 @@ ROUND_S = 1.0
 CLOCK_S = 1e-3
 """Four quarters of a second may be a hair less than one, by rounding."""
 
+_ARMS = (Arm.CANARY, Arm.BASELINE)
+
 SERVICE_READ_S = 30.0
 """Time between two readings of how long roles usually take."""
+
+
+TASKS_KEPT = 10_000
+"""Tasks with a lost wait that are remembered."""
 
 
 class WaitsLookout:
@@ -38,6 +52,7 @@ class WaitsLookout:
         rounds: How many there were.
         deadlocks: What was confirmed in the last one.
         stalls: What else did not move then.
+        orphans: Task -> waits in it, since the trial began, for replies that could no longer come.
     """
 
     def __init__(self, fleet: str, runtime: Runtime) -> None:
@@ -50,11 +65,18 @@ class WaitsLookout:
         self.rounds = 0
         self.deadlocks: tuple[Deadlock, ...] = ()
         self.stalls: tuple[Stall, ...] = ()
+        self.orphans: dict[str, int] = {}
+        self._lost: dict[int, Arm] = {}
 
     @property
     def alerts(self) -> tuple[str, ...]:
         """What does not move, one sentence each, for status pages."""
         return tuple(self._sentences().values())
+
+    @property
+    def orphans_by_arm(self) -> Mapping[Arm, int]:
+        """Waits for replies that could no longer come, since the trial began."""
+        return Counter(self._lost.values())
 
     async def look(self, now_s: float, *, canary: RoleVersion) -> None:
         """Ask all replicas if it is time to, and say what two rounds confirm.
@@ -75,13 +97,13 @@ class WaitsLookout:
         self.deadlocks = await self._confirm(
             analyse_waits(first, second, canary=[canary]).deadlocks, second
         )
-        orphans: tuple[Stall, ...] = ()
         suspects = find_orphan_suspects(first, second)
         recent = await self._runtime.waits(suspects, recent=True) if suspects else second.only(())
         orphans = find_orphans(first, second, recent)
         if self._watch.is_anything_held and now_s - self._service_at >= SERVICE_READ_S:
             self._service_at = now_s
             self._watch.service_s = await self._read_service()
+        self._remember(orphans)
         self.stalls = (*orphans, *self._watch.look(first, second, now_s))
         self._tell()
 
@@ -90,6 +112,7 @@ class WaitsLookout:
         self._before, self.deadlocks, self.stalls = None, (), ()
         self._watch = StallWatch()
         self._told.clear()
+        self._lost, self.orphans = {}, {}
 
     async def _confirm(self, found: tuple[Deadlock, ...], second: Round) -> tuple[Deadlock, ...]:
         """Look a third time, only where the cores stand: one may have ended this very moment."""
@@ -110,6 +133,15 @@ class WaitsLookout:
                 slowest[role] = max(slowest.get(role, 0.0), took_s)
         return slowest
 
+    def _remember(self, orphans: Sequence[Orphan]) -> None:
+        """Count each lost wait once: it is found again in every round until it ends."""
+        for orphan in orphans:
+            if orphan.awaited not in self._lost:
+                self._lost[orphan.awaited] = Arm(orphan.arm)
+                self.orphans[orphan.task] = self.orphans.get(orphan.task, 0) + 1
+        while len(self.orphans) > TASKS_KEPT:
+            del self.orphans[next(iter(self.orphans))]
+
     def _tell(self) -> None:
         now = self._sentences()
         for key, sentence in now.items():
@@ -129,4 +161,8 @@ class WaitsLookout:
         for key, stalls in same.items():
             more = f" ({len(stalls) - 1} more like this)" if len(stalls) > 1 else ""
             told[key] = stalls[0].sentence + more
+        if any(isinstance(stall, Orphan) for stall in self.stalls):
+            counts = self.orphans_by_arm
+            arms = (f"{counts[arm]} of {arm.name.lower()} tasks" for arm in _ARMS)
+            told["orphans"] = f"orphan waits since the trial began: {', '.join(arms)}"
         return told

@@ -84,7 +84,7 @@ class Messenger:
         hops: int = 0,
     ) -> None:
         self.now = now
-        self._hops = hops
+        self.hops = hops
         self._share = MeasuredShare()
         self.router = router
         self.recorder = recorder
@@ -258,12 +258,12 @@ class Messenger:
         Raises:
             LoopGuard: The limit is broken.
         """
-        if not self._hops or message.hop <= self._hops:
+        if not self.hops or message.hop <= self.hops:
             return
         self.recorder.happened(Happening.FAILED, message, address, now_s, now_s, "", LoopGuard.code)
         raise LoopGuard(
             f"task {message.task!r}: {message.hop} messages one caused by the other, "
-            f"the limit is {self._hops}: {message.kind!r} to {message.to} was not sent"
+            f"the limit is {self.hops}: {message.kind!r} to {message.to} was not sent"
         )
 
     @staticmethod

@@ -82,6 +82,7 @@ class TaskRecord:
             not the same as 0. Likewise `output_tokens` and `cost_usd`.
         scores: By name, 0 to 1: what agents noted and scorers found; NaN where a scorer failed.
         flags: Names of the loop flags that were raised for it.
+        orphans: Waits in it for replies that could no longer come, as far as they were seen.
         message_latency_s: Role -> seconds that each request to it took, from sent to its end;
             only of tasks in a trial, and at most the first 512.
         cpu_s: Seconds of CPU that replicas spent while they served it, shared out by messages;
@@ -115,6 +116,7 @@ class TaskRecord:
     cost_usd: float | None = None
     scores: Mapping[str, float] = field(default_factory=dict)
     flags: tuple[str, ...] = ()
+    orphans: int = 0
     message_latency_s: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     cpu_s: float | None = None
     memory_bytes: Mapping[str, float] = field(default_factory=dict)

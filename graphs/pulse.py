@@ -20,20 +20,26 @@ import numpy as np
 import numpy.typing as npt
 
 from rolewise.graphs.columns import ATTEMPT, MIRRORED
+from rolewise.graphs.digests import NONE
 from rolewise.graphs.grouping import Ints, Keys, group
-from rolewise.graphs.interactions import Arm, Batch, Happening
+from rolewise.graphs.interactions import Arm, Batch, Happening, Records
 
 LAG_S: Final = 1.5
 """A second is closed so long after its end where telemetry is shipped once a second."""
 BEATS_KEPT: Final = 120
 CLOCK_S: Final = 1e-6
 """Ten tenths of a second may be a hair less than one, by rounding."""
+FAILED_KEPT_S: Final = 30.0
+"""The same message, sent so much later than it failed, is a retry no more."""
 OPEN_S: Final = 5
 """A second that nobody reads is closed so much later."""
 HEAVY: Final = 8
 """Messages of one task on one edge in a second from which on the task is named."""
 HEAVY_NAMED: Final = 50
 """Tasks that are named for one edge and arm, the heaviest."""
+
+_FAILURES = (Happening.FAILED, Happening.TIMED_OUT)
+Times = npt.NDArray[np.int64]
 
 Edge = tuple[str, str, str]
 """Role that sends ('' outside), role that receives, kind."""
@@ -52,7 +58,9 @@ class Sent:
 
     Attributes:
         messages: All of it.
-        again: Of these, sent again by the messenger after they got lost.
+        again: Of these, retries: sent again by the messenger after they got lost, or the same
+            message of the same task once more after it had failed. Of tasks whose messages are
+            not looked into, only the former are seen.
         tasks: Tasks that sent here.
         heavy: Keys of those that sent `HEAVY` or more, with how many; the heaviest first.
     """
@@ -136,11 +144,13 @@ class Pulse:
         self._open: dict[int, _Parts] = {}
         self._beats: deque[Beat] = deque(maxlen=BEATS_KEPT)
         self._edges: dict[EdgeArm, int] = {}
+        self._failed: deque[tuple[float, Keys, Times]] = deque()
 
     def take(self, batch: Batch, *, now_s: float) -> None:
         """Count what a batch says was sent; the caller sees to it that none comes twice."""
         self._close(floor(now_s - self._lag_s + CLOCK_S) - OPEN_S)
         records = batch.records
+        self._note_failures(records, now_s)
         is_sent = (records["ev"] == Happening.SENT) & (records["flags"] & MIRRORED == 0)
         if not is_sent.any():
             return
@@ -152,7 +162,7 @@ class Pulse:
         # Two different pairs share a number once in 2^64 times.
         heads, row = group(_mixed(np.ascontiguousarray(sent["task"]), where))
         messages = np.bincount(row, minlength=len(heads))
-        again = np.bincount(row, sent["flags"] >> ATTEMPT > 0, len(heads)).astype(np.int64)
+        again = np.bincount(row, self._is_again(sent), len(heads)).astype(np.int64)
         for number in np.unique(second[heads]).tolist():
             chosen = second[heads] == number
             parts = self._open.setdefault(number, _Parts())
@@ -169,7 +179,28 @@ class Pulse:
             beats=tuple(beat for beat in self._beats if beat.at > after),
         )
 
-    def _seconds(self, at_ns: npt.NDArray[np.int64], newest_ns: int, now_s: float) -> Ints:
+    def _note_failures(self, records: Records, now_s: float) -> None:
+        while self._failed and self._failed[0][0] < now_s - FAILED_KEPT_S:
+            self._failed.popleft()
+        failed = records[np.isin(records["ev"], _FAILURES) & (records["dig"] != NONE)]
+        if len(failed):
+            self._failed.append((now_s, _mixed(failed["task"], failed["dig"]), failed["t"]))
+
+    def _is_again(self, sent: Records) -> npt.NDArray[np.bool_]:
+        again: npt.NDArray[np.bool_] = sent["flags"] >> ATTEMPT > 0
+        if not self._failed:
+            return again
+        keys = np.concatenate([keys for _, keys, _ in self._failed])
+        at = np.concatenate([times for _, _, times in self._failed])
+        order = np.lexsort((at, keys))
+        keys, at = keys[order], at[order]
+        wanted = _mixed(sent["task"], sent["dig"])
+        first = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
+        is_known = (keys[first] == wanted) & (sent["dig"] != NONE)
+        again |= is_known & (at[first] <= sent["t"])
+        return again
+
+    def _seconds(self, at_ns: Times, newest_ns: int, now_s: float) -> Ints:
         ago_s = (newest_ns - at_ns) / 1e9
         seconds: Ints = np.floor(now_s - ago_s).astype(np.int64)
         return np.clip(seconds, self._first_open, floor(now_s + CLOCK_S))

@@ -189,6 +189,8 @@ def task_lines(task: TaskView) -> Iterator[str]:
     tokens = f", {sum(noted)} tokens" if noted else ""
     calls = f"{task.tool_calls} tool calls ({task.tool_errors} failed)"
     yield f"  {task.messages} messages, {calls}{tokens}"
+    if task.flags:
+        yield f"  loop flags: {', '.join(task.flags)}"
     for role, arm in task.arms.items():
         yield f"  {role}: {arm}"
 

@@ -103,7 +103,7 @@ class Judge:
         done = self.last_number
         fresh = [(record, self._draw(record)) for record in records if record.number > done]
         if self._units is not None:
-            self._feed_units(self._units, fresh)
+            self._feed_units(self._units, fresh, now_s)
             return
         self._count_closed(fresh)
         for track in self._tracks:
@@ -280,13 +280,15 @@ class Judge:
         self._counts[canary] += 1
         self._ratio.add(canary=canary, weight=weight)
 
-    def _feed_units(self, units: Units, fresh: Sequence[tuple[TaskRecord, Draw | None]]) -> None:
+    def _feed_units(
+        self, units: Units, fresh: Sequence[tuple[TaskRecord, Draw | None]], now_s: float
+    ) -> None:
         """Put tasks into their sessions or users, all signals of a task together."""
         for record, draw in fresh:
             if record.outcome is Outcome.RUNNING:
                 return
             if draw is not None:
-                values = [track.outcome(record) for track in self._tracks]
+                values = [track.outcome(record, now_s=now_s) for track in self._tracks]
                 if Missing.LATER in values:
                     return
                 canary, weight, key = draw

@@ -20,6 +20,10 @@ from rolewise.coordinator.judge.series import Value
 from rolewise.fleet.task import Outcome, TaskRecord
 
 WORST_SCORE = 1.0
+LATE_FLAG = "after_the_end"
+LATE_KNOWN_S = 15.0
+"""A task's end is so long ago when it is asked whether it sent messages after that: ten seconds
+are forgiven, and telemetry is under way for some."""
 _HASH_RANGE = 2.0**64
 
 
@@ -44,7 +48,12 @@ def is_sampled(signal: Signal, task: str) -> bool:
 
 
 def outcome_of(
-    signal: Signal, record: TaskRecord, *, role: str, failure_is_endless: bool = False
+    signal: Signal,
+    record: TaskRecord,
+    *,
+    role: str,
+    failure_is_endless: bool = False,
+    now_s: float = inf,
 ) -> Value | Missing:
     """Return 1 for a bad task and 0 for a good one; seconds; an amount; 1 minus a score.
 
@@ -53,6 +62,7 @@ def outcome_of(
         record: A task that has ended.
         role: The role on trial.
         failure_is_endless: Treat a failure's latency as that of a task that timed out.
+        now_s: The fleet's clock.
     """
     if signal.metric in record.unmeasured:
         return Missing.UNMEASURED
@@ -67,6 +77,11 @@ def outcome_of(
             return record.latency_s
         case "score":
             return _score(signal, record)
+        case "task.late" if LATE_FLAG not in record.flags:
+            ended_s = record.started_s + (record.latency_s or 0.0)
+            if now_s < ended_s + LATE_KNOWN_S:
+                return Missing.LATER
+            return Missing.PARTIAL if record.partial else 0.0
         case _:
             return Missing.PARTIAL if record.partial else _telemetry(signal, record, role)
 
@@ -82,9 +97,21 @@ def is_bad_already(signal: Signal, record: TaskRecord) -> bool:
         case "tool.error":
             return record.tool_errors > 0
         case "task.looping":
-            return bool(record.flags)
+            return is_looping(record)
+        case "task.orphaned":
+            return record.orphans > 0
         case _:
             return False
+
+
+def is_looping(record: TaskRecord) -> bool:
+    """Say whether a loop flag is raised that a task can raise before its end.
+
+    What it sends long after that is another signal's, `task.late`: to wait for it would hold back
+    everything else that flags tell by 15 s, and to count it only where somebody happened to look
+    late would make a task's value depend on when it was read.
+    """
+    return any(flag != LATE_FLAG for flag in record.flags)
 
 
 def _telemetry(signal: Signal, record: TaskRecord, role: str) -> Value | Missing:
@@ -94,7 +121,11 @@ def _telemetry(signal: Signal, record: TaskRecord, role: str) -> Value | Missing
         case "tool.error":
             return 1.0 if record.tool_errors else 0.0
         case "task.looping":
-            return 1.0 if record.flags else 0.0
+            return 1.0 if is_looping(record) else 0.0
+        case "task.orphaned":
+            return 1.0 if record.orphans else 0.0
+        case "task.late":
+            return 1.0
         case "message.latency":
             return record.message_latency_s.get(role) or Missing.NO_MESSAGE
         case "gen_ai.tokens":

@@ -148,7 +148,8 @@ def _rate(signal: Signal, baseline: Baseline) -> float:
         "tool.error": baseline.tool_error_rate,
         "task.looping": baseline.looping_rate,
     }
-    return min(1.0 - LEAST_RATE, max(LEAST_RATE, rates[signal.metric]))
+    # What a sound fleet never does is rare enough.
+    return min(1.0 - LEAST_RATE, max(LEAST_RATE, rates.get(signal.metric, 0.0)))
 
 
 def _bound(target: float, gain: float) -> float | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Iterable
+from math import inf
 from typing import Any
 
 from rolewise.coordinator.judge.analysis import Signal
@@ -44,17 +45,21 @@ class Track:
         self._role = role
         self._endless = failure_is_endless
 
-    def outcome(self, record: TaskRecord) -> Value | Missing:
+    def outcome(self, record: TaskRecord, *, now_s: float = inf) -> Value | Missing:
         """Return what a task is worth, as far as it is known."""
         if record.outcome is not Outcome.RUNNING:
             return outcome_of(
-                self.signal, record, role=self._role, failure_is_endless=self._endless
+                self.signal,
+                record,
+                role=self._role,
+                failure_is_endless=self._endless,
+                now_s=now_s,
             )
         return 1.0 if is_bad_already(self.signal, record) else Missing.LATER
 
     def take(self, record: TaskRecord, *, canary: bool, weight: float, now_s: float) -> bool:
         """Count a task, or leave it out; return False if its value must be waited for."""
-        value = self.outcome(record)
+        value = self.outcome(record, now_s=now_s)
         if value is Missing.LATER:
             return self._take_running(record, canary=canary, weight=weight, now_s=now_s)
         if isinstance(value, Missing):

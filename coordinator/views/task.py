@@ -37,6 +37,8 @@ class TaskView(View):
     cost_usd: float | None
     scores: NumberByName
     """0 to 1 by name; null where a scorer could not tell."""
+    flags: tuple[str, ...]
+    """Loop flags that were raised for it: `repeat`, `ping_pong`, `stalled`, ..."""
     partial: bool
     """Some of its telemetry was lost: the sums are lower bounds."""
 
@@ -60,5 +62,6 @@ def view_task(record: TaskRecord, fleet: str) -> TaskView:
         output_tokens=record.output_tokens,
         cost_usd=record.cost_usd,
         scores=dict(record.scores),
+        flags=record.flags,
         partial=record.partial,
     )

@@ -17,7 +17,6 @@ from rolewise.fleet.ray.process import FleetProcess
 from rolewise.fleet.ray.view import Settings, View
 from rolewise.fleet.runtime import TaskCounts
 from rolewise.fleet.task import TaskRecord, TaskRequest
-from rolewise.graphs.guard_limits import GuardLimits
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,10 +24,9 @@ class _Guard:
     """See `rolewise.fleet.gateway.TaskGuard`."""
 
     process: FleetProcess
-    limits: GuardLimits
 
     async def find(self) -> Mapping[int, str]:
-        return await self.process.breaches(self.limits)
+        return await self.process.breaches()
 
     async def end(self, task: str) -> None:
         await self.process.end_task(task)
@@ -106,7 +104,7 @@ class GatewayActor:
                     entry=self._settings.entry,
                     tasks_in_flight=self._settings.tasks_in_flight,
                     settle_s=self._settings.settle_s,
-                    guard=_Guard(process, self._settings.guards),
+                    guard=_Guard(process),
                     ledger=Ledger(ClusterPages(self._settings.fleet)),
                     results_kept_s=self._settings.results_kept_s,
                     clock=lambda: origin + loop.time(),

@@ -36,6 +36,7 @@ from rolewise.fleet.runtime import (
     ReplicaStatus,
     VersionDefinition,
 )
+from rolewise.graphs.guard_limits import GuardLimits
 from rolewise.graphs.rounds import Round, join_rounds
 
 TELL_LIMIT_S = 2.0
@@ -52,7 +53,6 @@ class FleetHead:
 
     def __init__(self, settings: Settings) -> None:
         self._fleet = settings.fleet
-        self._hops = settings.guards.hops
         self._settle_s = settings.settle_s
         self._registry: Registry = read_registry(settings.fleet)
         own = ray.get_runtime_context().current_actor
@@ -82,6 +82,14 @@ class FleetHead:
     async def fence(self, fencing: int) -> None:
         """Refuse every lower number from now on."""
         self._admit(fencing)
+
+    async def adopt(self, guards: GuardLimits, fencing: int) -> None:
+        """Let these be the hard limits of every task, also of those that run."""
+        self._admit(fencing)
+        registry = self._registry
+        if guards != registry.guards:
+            self._keep(replace(registry, guards=guards, number=registry.number + 1))
+            await self.tell_all()
 
     async def scale(self, version: VersionDefinition, replicas: int, fencing: int) -> None:
         """Bring a version to this many replicas; this ends a call that wants more of them."""
@@ -193,7 +201,6 @@ class FleetHead:
             restarts=joins,
             view=self._view(),
             post_every_s=self._settle_s / 2,
-            hops=self._hops,
         )
 
     async def memory(self) -> Any:
@@ -368,6 +375,7 @@ class FleetHead:
             },
             collectors=self._collectors,
             lost={a: one.trouble for a, one in registry.replicas.items() if one.is_lost},
+            guards=registry.guards,
         )
 
     def actor(self, address: Address) -> Any:

@@ -18,7 +18,6 @@ from rolewise.fleet.ray.view import Peer, Ticket, View
 from rolewise.fleet.recording.notes import Delivery, split_by_task
 from rolewise.fleet.recording.recorder import Recorder
 from rolewise.fleet.routing.router import Router
-from rolewise.graphs.guard_limits import GuardLimits
 
 
 class FleetProcess:
@@ -42,7 +41,6 @@ class FleetProcess:
             recorder=self.recorder,
             ids=IdSource(number, ticket.restarts),
             now=time.perf_counter,
-            hops=ticket.hops,
         )
         self.meter: Meter | None = None
         """Of a process that does nothing but serve messages; set by such a one."""
@@ -89,8 +87,9 @@ class FleetProcess:
                     continue  # it restarts; meanwhile the recorder keeps notes, or counts drops
                 del self._unsent[shard]
 
-    async def breaches(self, limits: GuardLimits) -> dict[int, str]:
+    async def breaches(self) -> dict[int, str]:
         """Ask all collectors for tasks that broke a hard limit; one that is away knows none."""
+        limits = self._view.guards
         answers = await asyncio.gather(
             *(collector.breaches.remote(limits) for collector in self._view.collectors),
             return_exceptions=True,
@@ -108,6 +107,7 @@ class FleetProcess:
 
     def _take_over(self, view: View) -> None:
         self._view = view
+        self.messenger.hops = view.guards.hops
         self.router.install(view.table)
         self.router.set_replicas(view.peers)
         for address, (life, link) in list(self._links.items()):

@@ -21,6 +21,7 @@ from rolewise.fleet.ray.inquest import Place
 from rolewise.fleet.ray.names import NAMESPACE, head_name
 from rolewise.fleet.routing.table import RoutingTable
 from rolewise.fleet.runtime import Fenced, VersionDefinition
+from rolewise.graphs.guard_limits import GuardLimits
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +57,7 @@ class Registry:
         last_replica: Number of the newest replica; numbers are never used twice.
         gateway_joins: How many lives of the gateway have joined.
         collector_joins: Likewise, by shard.
+        guards: Hard limits at which a task is ended, as the fleet was launched with last.
     """
 
     number: int = 0
@@ -65,6 +67,7 @@ class Registry:
     last_replica: int = 0
     gateway_joins: int = 0
     collector_joins: Mapping[int, int] = field(default_factory=dict)
+    guards: GuardLimits = field(default_factory=GuardLimits)
 
     def admitted(self, fencing: int) -> Registry:
         """Return it with this fencing number noted.

@@ -68,15 +68,26 @@ class RayRuntime:
         guards: GuardLimits | None = None,
         tasks_in_flight: int = TASKS_IN_FLIGHT,
         results_kept_s: float = RESULTS_KEPT_S,
+        fencing: int = 0,
     ) -> RayRuntime:
-        """Start a fleet without replicas; one that runs already is attached to."""
+        """Start a fleet without replicas; one that runs already is attached to.
+
+        Args:
+            fleet: Its name.
+            entry: Entry roles.
+            collectors: Shards of the telemetry.
+            settle_s: See `Settings`.
+            guards: Hard limits at which a task is ended; a fleet that runs gets them as well.
+            tasks_in_flight: See `rolewise.fleet.gateway.Gateway`.
+            results_kept_s: How long a task's result waits for its submitter.
+            fencing: See `rolewise.fleet.runtime`.
+        """
         settings = Settings(
             fleet=fleet,
             entry=entry,
             collectors=collectors,
             settle_s=settle_s,
             search_path=read_search_path(),
-            guards=guards or GuardLimits(),
             tasks_in_flight=tasks_in_flight,
             results_kept_s=results_kept_s,
         )
@@ -84,6 +95,7 @@ class RayRuntime:
         actor: Any = ray.remote(FleetHead).options(**options, max_concurrency=MAX_CONCURRENCY)
         head = actor.remote(settings)
         await _answer(head.begin.remote())
+        await _answer(head.adopt.remote(guards or GuardLimits(), fencing))
         return cls.attach(fleet)
 
     @classmethod

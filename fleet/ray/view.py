@@ -23,7 +23,6 @@ class Settings:
         settle_s: See `rolewise.fleet.gateway.Gateway`. Processes ship their telemetry twice in
             this time: each delivery costs some milliseconds, however little is in it.
         search_path: Folders that agents may be imported from, beside what is installed.
-        guards: Hard limits at which a task is ended.
         tasks_in_flight: See `rolewise.fleet.gateway.Gateway`.
         results_kept_s: How long a task's result waits for its submitter.
     """
@@ -33,7 +32,6 @@ class Settings:
     collectors: int = 1
     settle_s: float = 2.0
     search_path: tuple[str, ...] = ()
-    guards: GuardLimits = field(default_factory=GuardLimits)
     tasks_in_flight: int = TASKS_IN_FLIGHT
     results_kept_s: float = RESULTS_KEPT_S
 
@@ -59,6 +57,7 @@ class View:
         number: Goes up with each change; an older view never replaces a newer one.
         collectors: Actor handles, one for each shard of the telemetry.
         lost: Replicas that will not answer what they were sent, and why, in words.
+        guards: Hard limits at which a task is ended.
     """
 
     number: int
@@ -66,6 +65,7 @@ class View:
     peers: Mapping[Address, Peer]
     collectors: tuple[Any, ...]
     lost: Mapping[Address, str] = field(default_factory=dict)
+    guards: GuardLimits = field(default_factory=GuardLimits)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,11 +74,9 @@ class Ticket:
 
     Attributes:
         restarts: How many lives it had before this one.
-        hops: Longest chain of messages; see `Messenger`.
         post_every_s: How often it ships its telemetry.
     """
 
     restarts: int
     view: View
     post_every_s: float
-    hops: int = 0

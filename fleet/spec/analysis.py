@@ -33,7 +33,9 @@ class SignalSpec(Model):
         default=None,
         description=(
             "What is measured. Shares of tasks: `task.completed`, `tool.error` (a tool call "
-            "failed), `task.looping` (a loop flag was raised). Latencies: `task.latency` (from "
+            "failed), `task.looping` (a loop flag was raised), `task.orphaned` (it waited for a "
+            "reply that could no longer come), `task.late` (it sent messages long after its end; "
+            "known 15 s after that). Latencies: `task.latency` (from "
             "submission to the end), `message.latency` (of each request to the role on trial). "
             "Amounts of a task: `gen_ai.tokens`, `task.cost`, `task.cpu`, `task.memory`. Else "
             "`score`, with `scorer` or `score`."
@@ -181,9 +183,9 @@ class PatternsSpec(Model):
     flood: Reaction = Field(
         default="rollback",
         description=(
-            "For three seconds canary tasks send five times what is usual on an edge, and "
-            "baseline tasks do not. A flood that is not the canary's own pauses at most; `hold`: "
-            "nothing but an alert."
+            "For three seconds canary tasks send fifteen times what is usual on an edge, and "
+            "baseline tasks do not. A flood (five times) that is not the canary's own beyond doubt "
+            "pauses at most; `hold`: nothing but an alert."
         ),
     )
     interference: Literal["pause", "hold"] = Field(

@@ -26,6 +26,8 @@ from rolewise.graphs.pulse import Beat, Edge, EdgeArm, Sent
 CHI_SQUARE: Final = 23.93
 """One degree of freedom, one in a million."""
 LEAST_TIMES: Final = 5.0
+OWN_TIMES: Final = 15.0
+"""A task that goes round in circles sends some times as much too; flags tell that, by its name."""
 TICKS_RUNNING: Final = 3
 KNOWN_AFTER: Final = 5
 """Ticks with traffic on the edge before its past says anything,"""
@@ -35,7 +37,7 @@ LEAST_TASKS: Final = 3
 """One task, or two, that send very much are for the guard that ends tasks."""
 PATIENCE: Final = 2 * TICKS_RUNNING
 """Ticks after which a flood in canary tasks alone that is not shown to be theirs pauses."""
-SPLIT_P: Final = 0.001
+SPLIT_P: Final = 0.01
 """Chance of so uneven a split of the flooding tasks, below which the flood is the canary's own."""
 
 QUIET_S: Final = 10
@@ -127,6 +129,7 @@ class Flood:
             None without such tasks.
         flooding: Tasks of the arm that flood, since it began.
         split: See there.
+        is_in_both: The baseline floods the edge as well.
         is_own: It is the canary's: see the module.
     """
 
@@ -139,6 +142,7 @@ class Flood:
     other: float | None = None
     flooding: int = 0
     split: Split = Split()
+    is_in_both: bool = False
     is_own: bool = False
 
     @property
@@ -151,7 +155,7 @@ class Flood:
         """Whether the next seconds may still show that it is the canary's own."""
         return (
             self.arm is Arm.CANARY
-            and not (self.is_own or self.split.baseline)
+            and not (self.is_own or self.is_in_both)
             and self.ticks < PATIENCE
         )
 
@@ -250,17 +254,24 @@ class FloodGuard:
         their = beat.sent.get(EdgeArm(where.edge, opposite or Arm.NONE), _NOTHING)
         theirs = self._running.get(EdgeArm(where.edge, Arm.BASELINE))
         is_theirs_too = theirs is not None and theirs.ticks >= TICKS_RUNNING
+        sent, usual = beat.sent[where], past.messages / past.exposure * tasks
         return Flood(
             edge=where.edge,
             arm=where.arm,
-            messages=beat.sent[where].messages,
+            messages=sent.messages,
             tasks=tasks,
-            usual=past.messages / past.exposure * tasks,
+            usual=usual,
             ticks=run.ticks,
             other=their.messages / others if others else None,
             flooding=len(run.flooding[where.arm]),
             split=run.split,
-            is_own=where.arm is Arm.CANARY and not is_theirs_too and run.split.p < SPLIT_P,
+            is_in_both=where.arm is Arm.CANARY and is_theirs_too,
+            is_own=(
+                where.arm is Arm.CANARY
+                and not is_theirs_too
+                and sent.messages >= OWN_TIMES * usual
+                and run.split.p < SPLIT_P
+            ),
         )
 
     def _learn(self, beat: Beat) -> None:

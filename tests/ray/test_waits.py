@@ -20,6 +20,7 @@ from rolewise.fleet.ray.runtime import RayRuntime
 from rolewise.fleet.routing.table import RoleRoute, RoutingTable
 from rolewise.fleet.runtime import VersionDefinition
 from rolewise.fleet.task import Outcome, TaskRequest
+from rolewise.graphs.guard_limits import GuardLimits
 from rolewise.graphs.involvement import Part, judge_involvement
 from rolewise.graphs.snapshot_columns import read_snapshots
 
@@ -198,6 +199,28 @@ def test_row_13_a_blocked_event_loop_still_answers_and_says_so(fleet: RayRuntime
         assert record is not None
         assert record.outcome is Outcome.COMPLETED
         await watch(fleet, lambda seen: seen.rounds > 1 and not seen.stalls)
+
+    asyncio.run(main())
+
+
+def test_a_fleet_that_runs_takes_over_the_guards_that_it_is_launched_with(
+    fleet: RayRuntime,
+) -> None:
+    async def relaunch(**guards: int) -> None:
+        await RayRuntime.launch(FLEET, entry=(), guards=GuardLimits(**guards), fencing=1)
+
+    async def main() -> None:
+        await relaunch(hops=1)
+        await give(fleet, "too-far", "a")
+        record = await fleet.result("too-far", wait_s=20.0)
+        await relaunch()
+        assert record is not None
+        assert record.outcome is Outcome.FAILED
+        assert "the limit is 1: 'work' to b was not sent" in record.error
+        await give(fleet, "as-before", "wide")
+        record = await fleet.result("as-before", wait_s=20.0)
+        assert record is not None
+        assert record.outcome is Outcome.COMPLETED
 
     asyncio.run(main())
 

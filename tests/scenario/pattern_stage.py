@@ -22,7 +22,9 @@ from rolewise.graphs.expectations import Expectations
 from rolewise.graphs.interaction_graph import split_node
 from rolewise.graphs.interactions import Arm, Batch
 from rolewise.graphs.patterns import PatternReport, look, next_look_at
+from rolewise.graphs.patterns.columns import edge_in_words
 from rolewise.graphs.patterns.flood import Flood, FloodGuard
+from rolewise.graphs.patterns.retries import RetryWatch
 from tests.support.fold_rows import fold_rows
 from tests.support.trader import orders
 
@@ -94,6 +96,7 @@ class Seen:
         floods: Second of the trial -> floods.
         errors: First word of the canary's failures -> how many.
         quality: Mean score of baseline and canary.
+        storms: Edges with retry storms.
     """
 
     flags: Mapping[str, float]
@@ -103,6 +106,7 @@ class Seen:
     floods: Mapping[int, tuple[Flood, ...]]
     errors: Mapping[str, int]
     quality: tuple[float, float]
+    storms: frozenset[str] = frozenset()
     crossings: tuple[Crossing, ...] = ()
     reports: tuple[PatternReport, ...] = ()
 
@@ -209,6 +213,8 @@ class _World:
         self.closed: list[TaskRecord] = []
         self.floods: dict[int, tuple[Flood, ...]] = {}
         self._guard = FloodGuard()
+        self._retries = RetryWatch()
+        self.storms: set[str] = set()
         self._counted = -1
         self._cursor = 0
 
@@ -221,6 +227,7 @@ class _World:
         self._counted = read.until - 1
         for beat in read.beats:
             floods = self._guard.tick(beat)
+            self.storms |= {edge_in_words(storm.edge) for storm in self._retries.tick(beat)}
         if floods:
             self.floods[second] = floods
 
@@ -270,6 +277,7 @@ class _World:
                 if is_canary and record.error
             ),
             quality=(_quality(judged, ~canary), _quality(judged, canary)),
+            storms=frozenset(self.storms),
             crossings=tuple(find_mixed(self.runtime.batches)),
             reports=tuple(reports),
         )

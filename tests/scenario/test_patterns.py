@@ -37,6 +37,7 @@ def test_injected(case: Case) -> None:
         assert not seen.flags
     if case.floods_by is not None:
         assert min(seen.floods) < case.floods_by
+    assert bool(seen.storms) is ("retry_storm" in case.flags)
     if case.error:
         assert set(seen.errors) == {case.error}
 
@@ -49,6 +50,7 @@ def test_look_alike_is_silent(trial: Trial) -> None:
         seen.alarm.reason
     )
     assert (seen.flags, seen.baseline_flags, seen.floods, seen.crossings) == ({}, {}, {}, ())
+    assert not seen.storms
 
 
 def test_row_25_one_use_of_a_forbidden_edge_is_harm() -> None:

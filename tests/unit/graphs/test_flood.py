@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from rolewise.graphs.interactions import Arm
-from rolewise.graphs.patterns.flood import FloodGuard, Split, _Past, _surprise
+from rolewise.graphs.patterns.flood import SPLIT_P, FloodGuard, Split, _Past, _surprise
 from rolewise.graphs.pulse import HEAVY, Beat, EdgeArm, Sent
 
 ASK = ("planner", "robot", "pick")
@@ -120,6 +120,16 @@ def test_a_flood_does_not_become_usual():
 
     assert all(told[2:])
     assert told[-1][0].ticks == 200
+
+
+def test_a_loop_that_sends_some_times_as_much_is_not_rolled_back_as_a_flood():
+    guard = Seconds()
+    quiet(guard)
+
+    _, (flood,) = ticks_until(guard, {CANARY: 50, BASELINE: 20}, {Arm.CANARY: 5, Arm.BASELINE: 20})
+
+    assert flood.split.p < SPLIT_P
+    assert not flood.is_own
 
 
 def test_a_flood_in_both_arms_is_not_the_canarys():

@@ -118,6 +118,29 @@ def test_tasks_that_send_much_are_named():
     assert beat.tasks == {Arm.CANARY: 4}
 
 
+def test_the_same_message_once_more_after_it_failed_is_a_retry():
+    pulse = Pulse()
+    failed = Happening.FAILED
+    batch = batch_of(
+        sent(1, 100.0),
+        sent(1, 100.1, ev=failed),
+        sent(1, 100.2),
+        sent(2, 100.2),  # another task's
+        sent(3, 100.3),  # nobody looked into it
+        sent(3, 100.4, ev=failed),
+        sent(3, 100.5),
+    )
+    batch.records["dig"] = [7, 7, 7, 7, 0, 0, 0]
+    pulse.take(batch, now_s=100.5)
+    later = batch_of(sent(1, 101.0), sent(1, 101.1), first_seq=7)
+    later.records["dig"] = [7, 8]
+    pulse.take(later, now_s=101.1)
+
+    first, second = read_all(pulse, 101)
+    assert (first.sent[RFQ].messages, first.sent[RFQ].again) == (5, 1)
+    assert (second.sent[RFQ].messages, second.sent[RFQ].again) == (2, 1)
+
+
 def test_collectors_add_up_to_what_one_would_have_seen():
     one, first, second = Pulse(), Pulse(), Pulse()
     parts = [[sent(1, 100.0 + k / 10) for k in range(7)], [sent(2, 100.5), sent(2, 101.5)]]

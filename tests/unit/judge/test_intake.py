@@ -256,7 +256,11 @@ def test_an_amount_that_is_none_spoils_nothing(cost):
 
 @pytest.mark.parametrize(
     ("metric", "mark"),
-    [("task.looping", {"flags": ("repeat",)}), ("tool.error", {"tool_errors": 1})],
+    [
+        ("task.looping", {"flags": ("repeat",)}),
+        ("tool.error", {"tool_errors": 1}),
+        ("task.orphaned", {"orphans": 1}),
+    ],
 )
 def test_what_has_gone_wrong_for_good_counts_while_the_task_runs(metric, mark):
     """It counts in its place, for what it will count for: no arm gains by it."""
@@ -277,3 +281,44 @@ def test_what_has_gone_wrong_for_good_counts_while_the_task_runs(metric, mark):
     early.feed(ended)
     late.feed(ended)
     assert early.to_json() == late.to_json()
+
+
+def test_what_a_task_sends_after_its_end_is_waited_for_and_holds_back_nothing_else():
+    signals = (
+        Signal(name="late", metric="task.late"),
+        Signal(name="loops", metric="task.looping"),
+    )
+    judge = Judge(Analysis(signals=signals), role=ROLE, salt=SALT)
+    ended = [a_record(number, canary=number % 2 == 0) for number in range(1, 41)]
+
+    judge.feed(ended, now_s=5.0)  # they began at 0 and took a second each
+    late, loops = judge.verdict().signals
+    assert (late.tasks_canary, loops.tasks_canary) == (0, 20)
+    told = [replace(one, flags=("after_the_end",)) if one.number % 2 == 0 else one for one in ended]
+    judge.feed(told, now_s=16.5)
+    late, loops = judge.verdict().signals
+    assert late.ruling is Ruling.HARM
+    assert (late.canary, loops.canary) == (1.0, 0.0)
+
+
+@given(st.integers(1, 40), st.floats(0.0, 30.0))
+def test_when_the_records_are_read_makes_no_difference_to_what_late_tasks_count_for(read, now_s):
+    """Whoever reads early sees no flag yet, and whoever reads late sees it at once."""
+    signals = (
+        Signal(name="late", metric="task.late"),
+        Signal(name="loops", metric="task.looping"),
+    )
+    judges = [Judge(Analysis(signals=signals), role=ROLE, salt=SALT) for _ in range(2)]
+    final = [
+        replace(
+            a_record(number, canary=number % 3 == 0),
+            flags=("after_the_end",) if number % 3 == 0 else (),
+        )
+        for number in range(1, 41)
+    ]
+    early = [replace(one, flags=()) if now_s < 12.0 else one for one in final]
+
+    judges[0].feed(early[:read], now_s=now_s)
+    for judge in judges:
+        judge.feed(final, now_s=100.0)
+    assert judges[0].to_json() == judges[1].to_json()

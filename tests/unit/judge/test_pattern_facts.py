@@ -77,7 +77,7 @@ def test_the_canarys_own_flood_rolls_back_and_says_why():
         ({}, "hold", []),
         ({"is_own": False}, "rollback", []),  # a few seconds may show that it is
         ({"is_own": False, "ticks": PATIENCE}, "rollback", ["pause"]),
-        ({"is_own": False, "split": Split(canary=5, baseline=3)}, "rollback", ["pause"]),
+        ({"is_own": False, "is_in_both": True}, "rollback", ["pause"]),
         ({"is_own": False, "flooding": 2}, "rollback", []),
     ],
 )

@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from rolewise.coordinator.waits import WaitsLookout
+from rolewise.graphs.interactions import Arm
 from rolewise.graphs.rounds import join_rounds
 from rolewise.graphs.snapshot_columns import read_round
 from rolewise.graphs.snapshots import Ending
@@ -95,9 +96,28 @@ async def test_many_of_one_kind_are_one_alert():
     ]
     lookout = await look(Fleet([replica("a@v1#1", *asks, slots=8)]))
     assert len(lookout.stalls) == 5
-    (alert,) = lookout.alerts
+    alert, counted = lookout.alerts
     assert alert.startswith("orphan: task t-1: a@v1#1 has waited 9.0 s")
     assert alert.endswith("(4 more like this)")
+    assert counted.startswith("orphan waits since the trial began: ")
+
+
+async def test_lost_waits_are_counted_once_for_their_tasks_and_arms():
+    asks = [
+        running(id_, 100 + id_, since=9.0, sent_to=("supplier@v1#2",), task=task, arm=arm)
+        for id_, task, arm in (
+            (1, "t-1", Arm.CANARY),
+            (2, "t-1", Arm.CANARY),
+            (3, "t-2", Arm.BASELINE),
+        )
+    ]
+    lookout = await look(Fleet([replica("a@v1#1", *asks, slots=8)]), times=4)
+    assert lookout.orphans == {"t-1": 2, "t-2": 1}
+    assert lookout.alerts[-1] == (
+        "orphan waits since the trial began: 2 of canary tasks, 1 of baseline tasks"
+    )
+    lookout.forget()
+    assert (lookout.orphans, lookout.orphans_by_arm) == ({}, {})
 
 
 async def test_silent_replicas_are_told_after_three_rounds():
