@@ -14,8 +14,10 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
 from rolewise.agents.agent import AgentImportError
+from rolewise.coordinator.attention import Attention
 from rolewise.coordinator.errors import RolewiseError
 from rolewise.coordinator.guards import find_facts
+from rolewise.coordinator.incident_watch import IncidentWatch
 from rolewise.coordinator.journal import Journal
 from rolewise.coordinator.judge.judge import Judge
 from rolewise.coordinator.judge.verdict import HardFact, Verdict
@@ -85,6 +87,8 @@ class Controller:
         self._holder = holder
         self._tick_s = tick_s
         self._lease: Lease | None = None
+        self._attention = Attention(journal)
+        self._incidents = IncidentWatch(fleet, journal, runtime)
         self._judging = Judging(store, runtime, aside=aside)
         self._lookout = WaitsLookout(fleet, runtime)
         self._patterns = PatternWatch(runtime, aside=aside)
@@ -99,8 +103,10 @@ class Controller:
         """Lead the fleet until cancelled; wait while another controller leads."""
         try:
             while True:
+                state = None
                 try:
-                    await self.step()
+                    state = await self.step()
+                    self._incidents.look()
                 except NotLeader as reason:
                     log.warning("fleet %s: %s", self._fleet, reason)
                     await self._forget()
@@ -109,9 +115,11 @@ class Controller:
                     log.warning("fleet %s: the store is away: %s", self._fleet, reason)
                 except RolewiseError as reason:
                     log.warning("fleet %s: %s", self._fleet, reason.message)
-                await asyncio.sleep(self._tick_s)
+                await self._attention.rest(state, self._tick_s)
         finally:
             await self._forget()
+            await self._attention.forget()
+            await self._incidents.forget()
             if self._lease is not None:
                 with suppress(Exception):
                     await self._store.release(self._lease)
@@ -142,6 +150,13 @@ class Controller:
         if await self._judging.meet(state):
             self._lookout.forget()
             self._patterns.forget()
+        tick = await self._attention.unless_news(state, self._look(state))
+        if tick is None:
+            return await self._journal.rollout(state.id)
+        return await self._journal.request(state.id, tick, lease=self._lease)
+
+    async def _look(self, state: Rollout) -> Tick:
+        """Look at the fleet and at the judge; may be broken off at any point."""
         verdict: Verdict | None = None
         facts: tuple[HardFact, ...] = ()
         trial, stage, judge = state.trial, state.current_stage, self._judging.judge
@@ -160,8 +175,7 @@ class Controller:
                 tasks_baseline=judge.counts[0],
             )
             facts += self._patterns.facts
-        request = Tick(at=self._journal.now, verdict=verdict, facts=facts)
-        return await self._journal.request(state.id, request, lease=self._lease)
+        return Tick(at=self._journal.now, verdict=verdict, facts=facts)
 
     async def _publish_alerts(self, now_s: float) -> None:
         """Let status pages show what people should look at: when it is news, and while it holds."""

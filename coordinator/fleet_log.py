@@ -13,6 +13,7 @@ from datetime import datetime
 from pydantic import TypeAdapter
 
 from rolewise.coordinator.plan.plan import Release
+from rolewise.fleet.incident import IncidentKind
 from rolewise.fleet.routing.table import RoutingTable
 
 
@@ -64,7 +65,27 @@ class RolloutReopened:
     rollout: str
 
 
-FleetEntry = FleetRegistered | RolloutCreated | RolloutReopened
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FleetIncident:
+    """Something went wrong with one of the fleet's processes; see `rolewise.fleet.incident`.
+
+    Attributes:
+        number: Of the incident: rises, so that none is written twice.
+        what: Which process: a replica's address in words, `gateway`, `collector 0`.
+        reason: In words.
+    """
+
+    at: datetime
+    by: str
+    number: int
+    kind: IncidentKind
+    what: str
+    reason: str
+
+
+FleetEntry = FleetRegistered | RolloutCreated | RolloutReopened | FleetIncident
+
+INCIDENTS_KEPT = 50
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +98,7 @@ class FleetState:
         rollouts: All rollouts of the fleet, oldest first.
         keys: Idempotency key -> (fingerprint, rollout).
         is_fresh: No rollout was created since the last registration.
+        incidents: The last ones.
     """
 
     name: str
@@ -85,10 +107,17 @@ class FleetState:
     rollouts: tuple[RolloutCreated, ...] = ()
     keys: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     is_fresh: bool = True
+    incidents: tuple[FleetIncident, ...] = ()
+
+    @property
+    def last_incident(self) -> int:
+        """Number of the newest incident; 0 before the first."""
+        return self.incidents[-1].number if self.incidents else 0
 
 
 _TYPES = {
-    kind.__name__: TypeAdapter(kind) for kind in (FleetRegistered, RolloutCreated, RolloutReopened)
+    kind.__name__: TypeAdapter(kind)
+    for kind in (FleetRegistered, RolloutCreated, RolloutReopened, FleetIncident)
 }
 
 
@@ -118,4 +147,7 @@ def fold_fleet(state: FleetState, entries: Iterable[FleetEntry]) -> FleetState:
                 state = replace(state, rollouts=(*state.rollouts, entry), keys=keys, is_fresh=False)
             case RolloutReopened():
                 pass
+            case FleetIncident():
+                incidents = (*state.incidents, entry)[-INCIDENTS_KEPT:]
+                state = replace(state, incidents=incidents)
     return state

@@ -16,6 +16,7 @@ from datetime import datetime, timedelta
 from rolewise.coordinator.errors import RolewiseError
 from rolewise.coordinator.fleet_log import (
     FleetEntry,
+    FleetIncident,
     FleetRegistered,
     FleetState,
     RolloutCreated,
@@ -239,6 +240,14 @@ class Journal:
             return ()
         return tuple(told["alerts"])
 
+    async def note_incidents(self, fleet: str, incidents: Sequence[FleetIncident]) -> None:
+        """Write incidents into the fleet's log, those that are not there yet, in their order."""
+        while True:
+            state = await self.fleet(fleet)
+            fresh = [one for one in incidents if one.number > state.last_incident]
+            if not fresh or await self._append_fleet(state, *fresh):
+                return
+
     async def request(
         self,
         rollout: str,
@@ -337,11 +346,10 @@ class Journal:
                 self._fleets[name] = state
                 return state
 
-    async def _append_fleet(self, state: FleetState, entry: FleetEntry) -> bool:
+    async def _append_fleet(self, state: FleetState, *entries: FleetEntry) -> bool:
+        encoded = [encode_entry(entry) for entry in entries]
         try:
-            await self._store.append(
-                _fleet_stream(state.name), [encode_entry(entry)], after=state.sequence
-            )
+            await self._store.append(_fleet_stream(state.name), encoded, after=state.sequence)
         except Conflict:
             return False
         return True

@@ -13,6 +13,7 @@ from rolewise.coordinator.api.examples import FLEET, FLEETS, PLAN, ROLLOUT
 from rolewise.coordinator.api.openapi import answers
 from rolewise.coordinator.api.rollouts import answer_rollout
 from rolewise.coordinator.fleets import Fleets, release_of
+from rolewise.coordinator.incident_watch import tell_incidents
 from rolewise.coordinator.plan.order import place_roles
 from rolewise.coordinator.views import (
     FleetsView,
@@ -130,5 +131,8 @@ async def read_fleet(fleets: Fleets, name: str) -> FleetView:
         last=None if state.is_fresh else last,
         observed=observed,
         places=place_roles(spec, windows.to_networkx(view="role"), tasks),
-        stalls=await fleets.journal.newest_alerts(name),
+        stalls=(
+            *await fleets.journal.newest_alerts(name),
+            *tell_incidents(state, fleets.journal.now),
+        ),
     )

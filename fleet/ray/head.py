@@ -27,7 +27,7 @@ from rolewise.fleet.ray.inquest import Place
 from rolewise.fleet.ray.registry import Entered, Registry, keep_registry, read_registry
 from rolewise.fleet.ray.replica import Vital
 from rolewise.fleet.ray.staff import Staff, check_room, get_ready
-from rolewise.fleet.ray.view import Peer, Settings, Ticket, View
+from rolewise.fleet.ray.view import Settings, Ticket
 from rolewise.fleet.routing.table import RoutingTable
 from rolewise.fleet.runtime import (
     CapacityShort,
@@ -77,7 +77,7 @@ class FleetHead:
         """Start to watch; returns when the gateway takes tasks."""
         if self._watch is None:
             self._watch = asyncio.get_running_loop().create_task(self._care.look_for_ever())
-        await self._gateway.install.remote(self._view())
+        await self._gateway.install.remote(self._registry.view(self._actors, self._collectors))
 
     async def scale(self, version: VersionDefinition, replicas: int, fencing: int) -> None:
         """Bring a version to this many replicas; this ends a call that wants more of them."""
@@ -183,10 +183,20 @@ class FleetHead:
             self.change(address, joins=joins + 1, place=place)
         return Ticket(
             restarts=joins,
-            view=self._view(),
+            view=self._registry.view(self._actors, self._collectors),
             post_every_s=self._settle_s / 2,
             hops=self._hops,
         )
+
+    async def join_collector(self, shard: int) -> int:
+        """Note a new life of a collector; return how many it had before."""
+        joins = self._registry.collector_joins
+        lives = joins.get(shard, 0)
+        self._keep(replace(self._registry, collector_joins={**joins, shard: lives + 1}))
+        if lives:
+            reason = "its process ended with what it had counted: tasks until now are partial"
+            self.report(IncidentKind.COLLECTOR_LOST, f"collector {shard}", reason, None)
+        return lives
 
     async def memory(self) -> Any:
         """Return the handle of the actor that keeps what roles remember."""
@@ -323,7 +333,7 @@ class FleetHead:
 
         Who is dead gets it when its next life joins, who is deaf when it listens again.
         """
-        view = self._view()
+        view = self._registry.view(self._actors, self._collectors)
         self.told = view.number
         hearing = [
             actor
@@ -338,7 +348,10 @@ class FleetHead:
 
     async def tell(self, actor: Any) -> None:
         """Give one replica the newest view."""
-        await self.call(actor.install.remote(self._view()), limit_s=TELL_LIMIT_S)
+        await self.call(
+            actor.install.remote(self._registry.view(self._actors, self._collectors)),
+            limit_s=TELL_LIMIT_S,
+        )
 
     def report(self, kind: IncidentKind, what: str, reason: str, address: Address | None) -> None:
         """Note an incident."""
@@ -347,20 +360,6 @@ class FleetHead:
     async def incidents(self, after: int) -> tuple[Incident, ...]:
         """Return the last incidents, behind this number."""
         return self._book.since(after)
-
-    def _view(self) -> View:
-        registry = self._registry
-        return View(
-            number=registry.number,
-            table=registry.table,
-            peers={
-                address: Peer(actor=self._actors[address], life=entered.life)
-                for address, entered in registry.replicas.items()
-                if entered.is_listed
-            },
-            collectors=self._collectors,
-            lost={a: one.trouble for a, one in registry.replicas.items() if one.is_lost},
-        )
 
     def actor(self, address: Address) -> Any:
         """Return a replica's handle; None when there is none."""

@@ -68,7 +68,7 @@ class Staff:
         return tuple(
             ray.remote(CollectorActor)
             .options(**keeper_options(names.collector_name(self._fleet, shard)))
-            .remote()
+            .remote(self._head, shard)
             for shard in range(self._settings.collectors)
         )
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from rolewise.agents.errors import ReplicaLost
 from rolewise.fleet.recording.loop_ledger import LoopLedger
 from rolewise.fleet.recording.notes import Delivery, Noted
 from rolewise.fleet.task import TaskRecord, task_key
@@ -48,27 +49,40 @@ class Tally:
 
 
 class Collector:
-    """One shard's graph and sums; no I/O."""
+    """One shard's graph and sums; no I/O.
 
-    def __init__(self, *, window_s: float = 10.0) -> None:
-        self.windows = InteractionWindows(window_s=window_s)
+    Args:
+        window_s: Length of the graph's windows.
+        is_successor: An earlier life has died with all that it had folded.
+    """
+
+    def __init__(self, *, window_s: float = 10.0, is_successor: bool = False) -> None:
+        self._is_successor = is_successor
+        self._blind_until_s: float | None = None
+        self._lost_before: dict[str, int] = {}
+        self.windows = InteractionWindows(window_s=window_s, is_successor=is_successor)
         self.sample = TaskSample()
         # Most tasks have messages only: plain numbers, which the garbage collector need not walk.
         self._messages: dict[int, int] = {}
         self._tallies: dict[int, Tally] = {}
         self._lost: dict[str, int] = {}
+        self._lost_at: dict[int, set[str]] = {}
         self._loops = LoopLedger()
 
     @property
     def lost(self) -> int:
-        """Records and notes that recorders had to drop."""
-        return sum(self._lost.values())
+        """Records and notes that recorders had to drop, or that died with an earlier life."""
+        return sum(self._lost.values()) + sum(self._lost_before.values())
 
     def take(self, delivery: Delivery, *, now_s: float) -> None:
         """Fold one delivery; one that comes a second time changes nothing."""
         batch = delivery.batch()
         if not self.windows.fold(batch, now_s=now_s):
             return
+        if self._is_successor:
+            # The first numbers that come here are behind those that the earlier life had.
+            known = self._lost_before.get(batch.source, batch.first_seq)
+            self._lost_before[batch.source] = min(known, batch.first_seq)
         self.sample.take(batch)
         self._lost[batch.source] = batch.lost + delivery.lost_notes
         self._loops.take(batch, delivery.notes, now_s=now_s)
@@ -81,11 +95,23 @@ class Collector:
         if len(delivery.notes):
             self._take_notes(delivery)
         self._take_latencies(batch)
+        self._take_losses(batch)
         if delivery.cpu_s_per_message is not None:
             self._take_work(batch, delivery.cpu_s_per_message, delivery.memory_bytes)
 
-    def complete(self, records: Iterable[TaskRecord]) -> tuple[TaskRecord, ...]:
-        """Return the records with this shard's sums written in."""
+    def complete(
+        self, records: Iterable[TaskRecord], *, now_s: float = 0.0
+    ) -> tuple[TaskRecord, ...]:
+        """Return the records with this shard's sums written in.
+
+        Args:
+            records: Tasks of this shard.
+            now_s: The fleet's clock; 0 where it is not known. Of tasks that began before a
+                successor first hears it, some telemetry may have died with its predecessor: they
+                are partial.
+        """
+        if self._is_successor and self._blind_until_s is None and now_s > 0.0:
+            self._blind_until_s = now_s
         known = tuple(records)
         flags = self._loops.flags([task_key(record.task) for record in known])
         touched = self.windows.touched()
@@ -113,8 +139,15 @@ class Collector:
             message_latency_s={role: tuple(took) for role, took in tally.latencies_s.items()},
             cpu_s=tally.cpu_s,
             memory_bytes=dict(tally.memory_bytes),
-            partial=key in touched,
+            lost_at=tuple(sorted(self._lost_at.get(key, ()))),
+            # What a replica had not shipped died with it.
+            partial=key in touched or key in self._lost_at or self._is_blind_to(record),
         )
+
+    def _is_blind_to(self, record: TaskRecord) -> bool:
+        if not self._is_successor:
+            return False
+        return self._blind_until_s is None or record.started_s <= self._blind_until_s
 
     def _take_latencies(self, batch: Batch) -> None:
         """Note what each request of a task in a trial took; nobody asks about other tasks."""
@@ -126,6 +159,18 @@ class Collector:
             took = self._tally(key).latencies_s.setdefault(role, [])
             if len(took) < LATENCIES_KEPT:
                 took.append(took_ns / 1e9)
+
+    def _take_losses(self, batch: Batch) -> None:
+        """Note which replicas died with a request of which task."""
+        codes = [number for number, name in batch.kinds.items() if name == ReplicaLost.code]
+        if not codes:
+            return
+        records = batch.records
+        lost = records[(records["ev"] == Happening.FAILED) & np.isin(records["aux"], codes)]
+        columns = (lost[name].tolist() for name in ("task", "dst", "drep"))
+        for key, node, number in zip(*columns, strict=True):
+            self._lost_at.setdefault(key, set()).add(f"{batch.nodes[node]}#{number}")
+        _forget(self._lost_at)
 
     def _take_work(self, batch: Batch, cpu_s: float, memory_bytes: int | None) -> None:
         """Give each task its part of what the replica's process used.
