@@ -26,7 +26,7 @@ from rolewise.fleet.ray.care import Care
 from rolewise.fleet.ray.inquest import Place
 from rolewise.fleet.ray.registry import Entered, Registry, keep_registry, read_registry
 from rolewise.fleet.ray.replica import Vital
-from rolewise.fleet.ray.staff import Staff, check_room, get_ready
+from rolewise.fleet.ray.staff import Inquiry, Staff, check_room, get_ready
 from rolewise.fleet.ray.view import Settings, Ticket
 from rolewise.fleet.routing.table import RoutingTable
 from rolewise.fleet.runtime import (
@@ -66,7 +66,7 @@ class FleetHead:
         self._locks: defaultdict[tuple[str, str], asyncio.Lock] = defaultdict(asyncio.Lock)
         self._bringing: dict[tuple[str, str], tuple[int, asyncio.Task[None]]] = {}
         self._book = IncidentBook(time.time)
-        self._care = Care(self)
+        self._care = Care(self, Inquiry())
         self._watch: asyncio.Task[None] | None = None
         self.told = 0
         own.begin.remote()  # also when Ray restarts it and nobody else would
