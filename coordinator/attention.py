@@ -11,8 +11,11 @@ import logging
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
+from rolewise.coordinator.errors import RolewiseError
 from rolewise.coordinator.journal import Journal
 from rolewise.coordinator.rollout.state import Rollout
+from rolewise.coordinator.store.port import StoreError
+from rolewise.fleet.runtime import Fenced
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -33,24 +36,35 @@ class Attention:
         self._journal = journal
         self._heard_to = ("", 0)
         self._news: asyncio.Task[bool] | None = None
+        self._trouble = ""
 
     async def unless_news(self, state: Rollout, work: Coroutine[Any, Any, T]) -> T | None:
-        """Do some work; break it off, and return None, on news or when it takes too long.
+        """Look at the fleet; return None when that is broken off by news, fails, or takes too long.
 
         Args:
             state: The rollout; what its log has behind this is news.
-            work: May be begun again after it was cancelled at any point.
+            work: The look; it may be begun again after it was cancelled at any point.
+
+        Raises:
+            Fenced, RolewiseError, StoreError: As the look does: they are not the fleet's silence.
         """
         working = asyncio.ensure_future(work)
         try:
             await self._first_of(working, state, LOOK_LIMIT_S)
             if working.done():
-                return working.result()
+                found = working.result()
+                self._trouble = ""
+                return found
             if not self._has_news():
-                log.warning("rollout %s: the fleet is slow to answer; nothing moves", state.id)
-            return None
+                self._tell(state, f"the fleet has not answered within {LOOK_LIMIT_S:g} s")
+        except (Fenced, RolewiseError, StoreError):
+            raise
+        except Exception as error:
+            self._tell(state, f"{type(error).__name__}: {error}")
+            log.debug("the look that failed", exc_info=True)
         finally:
             await _end(working)
+        return None
 
     async def rest(self, state: Rollout | None, seconds: float) -> None:
         """Wait for so long, or until the rollout's log has news."""
@@ -70,6 +84,12 @@ class Attention:
         news, self._news = self._news, None
         if news is not None:
             await _end(news)
+
+    def _tell(self, state: Rollout, trouble: str) -> None:
+        """Log why nothing moves, once while it lasts."""
+        if trouble != self._trouble:
+            log.warning("rollout %s: nothing moves: %s", state.id, trouble)
+        self._trouble = trouble
 
     async def _first_of(self, work: asyncio.Future[Any], state: Rollout, limit_s: float) -> None:
         end = asyncio.get_running_loop().time() + limit_s
