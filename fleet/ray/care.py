@@ -162,6 +162,9 @@ class Care:
         if entered is None or self._mourned.get(address, 0) >= entered.joins:
             return
         self._mourned[address] = entered.joins
+        self._restarts.pop(address, None)  # this death is one of those that Ray has counted
+        if entered.is_draining:
+            return  # it was to end anyway, and most likely we have ended it
         kind, reason = await self._ray.cause(entered.place)
         if sentence := self._sentenced.pop(address, ""):
             kind, reason = IncidentKind.HELD_UP, sentence
