@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -103,7 +104,7 @@ async def abort_once(fleets: Fleets) -> dict[str, float]:
 
 
 async def measure(replicas: int, aborts: int, rate: float) -> list[dict[str, float]]:
-    """Return the figures of each abort."""
+    """Return the figures of each abort, and say each on the terminal as it comes."""
     canary = max(1, replicas // 6)
     text = FLEET.format(stable=max(1, replicas - canary - 2), canary=canary)
     with tempfile.TemporaryDirectory() as data:
@@ -111,7 +112,11 @@ async def measure(replicas: int, aborts: int, rate: float) -> list[dict[str, flo
         async with Server([file], data=Path(data)) as fleets:
             traffic = asyncio.create_task(keep_busy(fleets, rate))
             try:
-                return [await abort_once(fleets) for _ in range(aborts)]
+                rows = []
+                for _ in range(aborts):
+                    rows.append(await abort_once(fleets))
+                    print(json.dumps(rows[-1]), file=sys.stderr, flush=True)
+                return rows
             finally:
                 traffic.cancel()
 
