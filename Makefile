@@ -8,7 +8,7 @@ INSTALL := $(if $(UV),uv pip install --quiet --python $(BIN)/python,$(BIN)/pytho
 FLEET ?= configs/supply-chain.yaml
 
 .DEFAULT_GOAL := help
-.PHONY: setup dev demo run test test-unit test-ray lint types format docs bench bench-graph bench-judge lock clean help
+.PHONY: setup dev demo run test test-unit test-ray lint types format docs bench bench-faults bench-graph bench-judge lock clean help
 
 setup: .venv/.ready  ## make the environment in .venv, with the locked versions
 
@@ -64,6 +64,10 @@ docs: setup  ## write the generated pages anew
 
 bench: dev  ## messages a second and their latency: bare calls, Ray Serve, Rolewise
 	$(BIN)/python benchmarks/transport.py
+
+bench-faults: setup  ## how fast an abort takes hold with fifty replicas; what kept accounts cost
+	$(BIN)/python benchmarks/abort.py
+	$(BIN)/python benchmarks/accounts.py
 
 bench-graph: setup  ## folding messages into graphs and rows of tasks: columns against networkx
 	$(BIN)/python benchmarks/graph.py

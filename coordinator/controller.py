@@ -14,9 +14,11 @@ from contextlib import suppress
 
 from rolewise.agents.agent import AgentImportError
 from rolewise.coordinator.asking import check_readable
+from rolewise.coordinator.attention import Attention
 from rolewise.coordinator.errors import RolewiseError
 from rolewise.coordinator.flood_watch import FloodWatch
 from rolewise.coordinator.guards import find_facts
+from rolewise.coordinator.incident_watch import IncidentWatch
 from rolewise.coordinator.journal import Journal
 from rolewise.coordinator.judge.judge import Judge
 from rolewise.coordinator.judge.verdict import HardFact, Verdict
@@ -94,6 +96,8 @@ class Controller:
         self._took_over = False
         self._ordinal = 0
         self._trouble = ""
+        self._attention = Attention(journal)
+        self._incidents = IncidentWatch(fleet, journal, runtime)
         self._judging = Judging(store, runtime, aside=aside)
         self._lookout = WaitsLookout(fleet, runtime)
         self._patterns = PatternWatch(runtime, aside=aside)
@@ -110,8 +114,10 @@ class Controller:
         try:
             while True:
                 trouble = ""
+                state = None
                 try:
-                    await self.step()
+                    state = await self.step()
+                    self._incidents.look()
                 except NotLeader as reason:
                     trouble = str(reason)
                     await self._forget()
@@ -122,9 +128,11 @@ class Controller:
                 except RolewiseError as reason:
                     trouble = reason.message
                 self._tell(trouble)
-                await asyncio.sleep(self._tick_s)
+                await self._attention.rest(state, self._tick_s)
         finally:
             await self._forget()
+            await self._attention.forget()
+            await self._incidents.forget()
             if self._lease is not None:
                 with suppress(Exception):
                     await self._store.release(self._lease)
@@ -194,6 +202,13 @@ class Controller:
     async def _tick(self, state: Rollout) -> Rollout:
         if await self._judging.meet(state):
             self._forget_trial()
+        tick = await self._attention.unless_news(state, self._look(state))
+        if tick is None:
+            return await self._journal.rollout(state.id)
+        return await self._journal.request(state.id, tick, lease=self._lease)
+
+    async def _look(self, state: Rollout) -> Tick:
+        """Look at the fleet and at the judge; may be broken off at any point."""
         verdict: Verdict | None = None
         facts: tuple[HardFact, ...] = ()
         trial, stage, judge = state.trial, state.current_stage, self._judging.judge
@@ -213,8 +228,7 @@ class Controller:
                 tasks_baseline=judge.counts[0],
             )
             facts += self._floods.facts + self._patterns.facts
-        request = Tick(at=self._journal.now, verdict=verdict, facts=facts)
-        return await self._journal.request(state.id, request, lease=self._lease)
+        return Tick(at=self._journal.now, verdict=verdict, facts=facts)
 
     async def _publish_alerts(self, now_s: float) -> None:
         """Let status pages show what people should look at: when it is news, and while it holds."""

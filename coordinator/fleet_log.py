@@ -15,6 +15,7 @@ from pydantic import TypeAdapter, ValidationError
 from rolewise.coordinator.plan.plan import Release
 from rolewise.coordinator.rollout.codec import LogUnreadable
 from rolewise.coordinator.rollout.state import Rollout
+from rolewise.fleet.incident import IncidentKind
 from rolewise.fleet.routing.table import RoutingTable
 
 
@@ -73,7 +74,27 @@ class RolloutReopened:
     events: tuple[str, ...] = ()
 
 
-FleetEntry = FleetRegistered | RolloutCreated | RolloutReopened
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FleetIncident:
+    """Something went wrong with one of the fleet's processes; see `rolewise.fleet.incident`.
+
+    Attributes:
+        number: Of the incident: rises, so that none is written twice.
+        what: Which process: a replica's address in words, `gateway`, `collector 0`.
+        reason: In words.
+    """
+
+    at: datetime
+    by: str
+    number: int
+    kind: IncidentKind
+    what: str
+    reason: str
+
+
+FleetEntry = FleetRegistered | RolloutCreated | RolloutReopened | FleetIncident
+
+INCIDENTS_KEPT = 50
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +109,7 @@ class FleetState:
         keys: Idempotency key -> (fingerprint, rollout).
         is_fresh: No rollout was created since the last registration.
         unread: Why the log cannot be read beyond this state; empty when it was read to its end.
+        incidents: The last ones.
     """
 
     name: str
@@ -98,6 +120,12 @@ class FleetState:
     keys: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     is_fresh: bool = True
     unread: str = ""
+    incidents: tuple[FleetIncident, ...] = ()
+
+    @property
+    def last_incident(self) -> int:
+        """Number of the newest incident; 0 before the first."""
+        return self.incidents[-1].number if self.incidents else 0
 
     def holds_back(self, last: Rollout) -> bool:
         """Return whether the fleet's last rollout is under way, so that nothing else may begin."""
@@ -105,7 +133,8 @@ class FleetState:
 
 
 _TYPES = {
-    kind.__name__: TypeAdapter(kind) for kind in (FleetRegistered, RolloutCreated, RolloutReopened)
+    kind.__name__: TypeAdapter(kind)
+    for kind in (FleetRegistered, RolloutCreated, RolloutReopened, FleetIncident)
 }
 _VERSIONS: Mapping[str, int] = {"RolloutReopened": 2}
 """Newest version of each form that is not the first. See `rolewise.coordinator.rollout.codec`.
@@ -164,4 +193,7 @@ def fold_fleet(state: FleetState, entries: Iterable[FleetEntry]) -> FleetState:
                 )
             case RolloutReopened():
                 state = replace(state, reopened=entry)
+            case FleetIncident():
+                incidents = (*state.incidents, entry)[-INCIDENTS_KEPT:]
+                state = replace(state, incidents=incidents)
     return state

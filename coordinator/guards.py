@@ -46,17 +46,37 @@ def find_facts(
             for deadlock in deadlocks
         ]
     if analysis.restart_limit:
-        facts += [
-            HardFact(
-                kind="crash_loop",
-                sentence=f"crash loop: {replica.replica} died {replica.restarts} times"
-                + (f": {replica.reason}" if replica.reason else ""),
-            )
-            for replica in replicas
-            if (replica.role, replica.version) == (trial.role, trial.version)
-            and replica.restarts >= analysis.restart_limit
-        ]
+        facts += _crash_loops(trial, analysis.restart_limit, replicas)
     return tuple(facts)
+
+
+def _crash_loops(trial: Trial, limit: int, replicas: Sequence[ReplicaStatus]) -> list[HardFact]:
+    """Return the canary's replicas that die again and again.
+
+    Only deaths count that may be the version's own doing. Where the stable replicas of the role
+    die half as often, it is not what changed: people are asked, and nothing is taken back.
+    """
+    of_role = [one for one in replicas if one.role == trial.role]
+    canary = [one.crashes for one in of_role if one.version == trial.version]
+    stable = [one.crashes for one in of_role if one.version != trial.version]
+    is_shared = any(stable) and _mean(stable) >= _mean(canary) / 2
+    also = f", but those of other versions die as well ({_mean(stable):.1f} times each)"
+    return [
+        HardFact(
+            kind="crash_loop",
+            sentence=f"crash loop: {one.replica} died {one.crashes} times in ten minutes"
+            + (also if is_shared else "")
+            + (f": {one.reason}" if one.reason else ""),
+            reaction="pause" if is_shared else "rollback",
+            key="crash loop of both" if is_shared else f"crash loop {one.replica}",
+        )
+        for one in of_role
+        if one.version == trial.version and one.crashes >= limit
+    ]
+
+
+def _mean(figures: Sequence[int]) -> float:
+    return sum(figures) / max(len(figures), 1)
 
 
 def deadlock_fact(deadlock: Deadlock, involvement: Involvement) -> HardFact:

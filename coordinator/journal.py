@@ -17,6 +17,7 @@ from rolewise.coordinator.bulletin import Bulletin
 from rolewise.coordinator.errors import RolewiseError
 from rolewise.coordinator.fleet_log import (
     FleetEntry,
+    FleetIncident,
     FleetRegistered,
     FleetState,
     RolloutCreated,
@@ -235,6 +236,14 @@ class Journal(Bulletin):
         """Wait for an event behind number `after`; false after the timeout."""
         return await self._store.wait(rollout_stream(rollout), after=after, timeout_s=timeout_s)
 
+    async def note_incidents(self, fleet: str, incidents: Sequence[FleetIncident]) -> None:
+        """Write incidents into the fleet's log, those that are not there yet, in their order."""
+        while True:
+            state = await self.fleet(fleet)
+            fresh = [one for one in incidents if one.number > state.last_incident]
+            if not fresh or await self._append_fleet(state, *fresh):
+                return
+
     async def request(
         self,
         rollout: str,
@@ -343,12 +352,11 @@ class Journal(Bulletin):
                 self._fleets[name] = state
                 return replace(state, unread=unread) if unread else state
 
-    async def _append_fleet(self, state: FleetState, entry: FleetEntry) -> bool:
+    async def _append_fleet(self, state: FleetState, *entries: FleetEntry) -> bool:
         check_readable(state.unread)
+        encoded = [encode_entry(entry) for entry in entries]
         try:
-            await self._store.append(
-                fleet_stream(state.name), [encode_entry(entry)], after=state.sequence
-            )
+            await self._store.append(fleet_stream(state.name), encoded, after=state.sequence)
         except Conflict:
             return False
         return True

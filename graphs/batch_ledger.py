@@ -99,9 +99,15 @@ class _Writer:
 
 
 class BatchLedger:
-    """The account of all writers."""
+    """The account of all writers.
 
-    def __init__(self) -> None:
+    Args:
+        is_successor: Batches may have come to an earlier life that died with them: the tasks in the
+            first batch of a writer that is not its first may have been touched by that.
+    """
+
+    def __init__(self, *, is_successor: bool = False) -> None:
+        self._is_successor = is_successor
         self._writers: dict[str, _Writer] = {}
         self._records = 0
 
@@ -126,6 +132,8 @@ class BatchLedger:
         writer.dropped = max(writer.dropped, batch.lost)
         if batch.end_seq == batch.first_seq:
             return True  # It only tells what was dropped; the next has its name.
+        if self._is_successor and not writer.entries and batch.first_seq > 0:
+            writer.touched_below = np.unique(tasks)
         place = bisect_left(writer.entries, batch.first_seq, key=_first)
         known = writer.entries[place : place + 1]
         if (known and known[0].first == batch.first_seq) or batch.first_seq < writer.floor:

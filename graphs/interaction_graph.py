@@ -52,9 +52,12 @@ class InteractionWindows:
     Args:
         window_s: Length of a window; windows start at multiples of it on the collector's clock.
         windows: How many windows are kept, back from the newest.
+        is_successor: Others have died with what came before; see `BatchLedger`.
     """
 
-    def __init__(self, *, window_s: float = 10.0, windows: int = 360) -> None:
+    def __init__(
+        self, *, window_s: float = 10.0, windows: int = 360, is_successor: bool = False
+    ) -> None:
         if window_s <= 0 or windows < 1:
             raise ValueError(f"window_s and windows must be positive: {window_s}, {windows}")
         self.window_s = window_s
@@ -62,7 +65,7 @@ class InteractionWindows:
         self._tables: dict[int, EdgeTable] = {}
         self._total = EdgeTable()
         self._usage: dict[str, Usage] = {}
-        self._ledger = BatchLedger()
+        self._ledger = BatchLedger(is_successor=is_successor)
         self._tasks = TaskTable()
         self._first: int | None = None
         self._latest_s = 0.0

@@ -13,6 +13,7 @@ from rolewise.coordinator.api.examples import FLEET, FLEETS, PLAN, ROLLOUT
 from rolewise.coordinator.api.openapi import answers
 from rolewise.coordinator.api.rollouts import answer_rollout
 from rolewise.coordinator.fleets import Fleets, release_of
+from rolewise.coordinator.incident_watch import tell_incidents
 from rolewise.coordinator.last_known import read_known
 from rolewise.coordinator.plan.order import place_roles
 from rolewise.coordinator.views import (
@@ -135,5 +136,6 @@ async def read_fleet(fleets: Fleets, name: str) -> FleetView:
         stalls=(
             *(unread for unread in (state.unread, last.unread) if unread),
             *known.alerts,
+            *tell_incidents(state, fleets.journal.now),
         ),
     )

@@ -253,7 +253,7 @@ class Judge:
     def _draw(self, record: TaskRecord) -> Draw | None:
         """Return the task's draw in this trial; None if it does not count in it."""
         assignment = self._assignment(record)
-        if assignment is None or (assignment.unit and self._units is None):
+        if assignment is None or record.outside_cause or (assignment.unit and self._units is None):
             return None
         unit = assignment.unit or record.task
         return assignment.arm is Arm.CANARY, assignment.weight / 100.0, unit
@@ -274,7 +274,8 @@ class Judge:
             if draw is not None:
                 self._count(canary=draw[0], weight=draw[1])
             elif self._assignment(record) is not None:
-                self._left_out["tried again"] += 1
+                cause = record.outside_cause.replace("_", " ")
+                self._left_out[cause or "tried again"] += 1
 
     def _count(self, *, canary: bool, weight: float) -> None:
         self._counts[canary] += 1

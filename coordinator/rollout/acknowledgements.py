@@ -48,7 +48,9 @@ def _give_up(state: Rollout, request: requests.Acknowledge) -> Events:
         return ()
     reason = f"could not {describe_command(state.pending)}: {request.detail}"
     if state.phase is Phase.ROLLING_BACK:
-        return (RolloutFailed(at=request.at, reason=reason, left=what_is_left(state)),)
+        return (
+            RolloutFailed(at=request.at, reason=reason, left=what_is_left(state, request.detail)),
+        )
     if request.permanent:
         begun = begin_rollback(state, at=request.at, by=MACHINE, reason=reason)
         return settle(state, begun, request.at)

@@ -76,9 +76,16 @@ def _revert(state: Rollout, stage: Stage, at: datetime) -> Events:
     return ()
 
 
-def what_is_left(state: Rollout) -> tuple[str, ...]:
-    """Say what a rollback that cannot go on leaves undone, one sentence a line."""
-    lines = () if state.pending is None else (describe_command(state.pending),)
+def what_is_left(state: Rollout, detail: str = "") -> tuple[str, ...]:
+    """Say what a rollback that cannot go on leaves undone, one sentence a line.
+
+    Args:
+        state: Where it stands.
+        detail: Why the pending command failed the last time: it names the replicas that are left.
+    """
+    lines: tuple[str, ...] = ()
+    if state.pending is not None:
+        lines = (": ".join(filter(None, (describe_command(state.pending), detail))),)
     stages = () if state.rollback is None else state.rollback.stages
     return lines + tuple(
         f"bring {state.plan.stages[i].role} back to {state.plan.stages[i].from_version}"

@@ -19,6 +19,7 @@ from rolewise.fleet.incident import OWN_DEATHS, Incident, IncidentBook, Incident
 from rolewise.fleet.ledger import Ledger, Pages
 from rolewise.fleet.local.memory import LocalMemory
 from rolewise.fleet.local.network import LocalLink, Network
+from rolewise.fleet.losses import settle_losses
 from rolewise.fleet.messenger import Messenger
 from rolewise.fleet.recording.collector import Collector
 from rolewise.fleet.recording.recorder import Recorder
@@ -166,11 +167,13 @@ class LocalRuntime:
     async def observe(self, cursor: int = 0) -> Observation:
         """Read liveness, counts and the tasks behind the cursor."""
         self._collect()
+        now_s = asyncio.get_running_loop().time()
+        tasks = self._collector.complete(self._gateway.tasks_since(cursor), now_s=now_s)
         return Observation(
-            now_s=asyncio.get_running_loop().time(),
+            now_s=now_s,
             replicas=tuple(self._status(live) for live in self._replicas.values()),
             counts=self._gateway.counts,
-            tasks=self._collector.complete(self._gateway.tasks_since(cursor)),
+            tasks=settle_losses(tasks, self._book.since(0), now_s=now_s),
             lost_records=self._collector.lost,
         )
 
@@ -254,6 +257,11 @@ class LocalRuntime:
         self._gateway_recorder, self._gateway = self._make_gateway()
         self._book.report(IncidentKind.GATEWAY_LOST, "gateway", "it was killed")
         await self._gateway.recover()
+
+    def kill_collector(self) -> None:
+        """Let the collector die with all that it has folded, and replace it."""
+        self._collector = Collector(is_successor=True)
+        self._book.report(IncidentKind.COLLECTOR_LOST, "collector 0", "it was killed")
 
     def _make_gateway(self) -> tuple[Recorder, Gateway]:
         now = asyncio.get_running_loop().time

@@ -17,15 +17,12 @@ import asyncio
 from collections import defaultdict, deque
 from typing import Any, Protocol
 
-import ray
-
 from rolewise.agents.message import Address
 from rolewise.fleet.incident import OWN_DEATHS, IncidentKind
-from rolewise.fleet.ray.cluster import read_available, read_nodes
-from rolewise.fleet.ray.inquest import Standing, is_node_alive, read_cause, read_standing
-from rolewise.fleet.ray.placement import find_shortage
+from rolewise.fleet.ray.inquest import Place, Standing
 from rolewise.fleet.ray.registry import Registry
 from rolewise.fleet.ray.replica import Vital
+from rolewise.fleet.runtime import VersionDefinition
 
 LOOK_EVERY_S = 1.0
 OUT_OF_REACH_S = 4.0
@@ -88,11 +85,37 @@ class Crew(Protocol):
         ...
 
 
-class Care:
-    """See the module. All calls come from the head's event loop."""
+class RayKnows(Protocol):
+    """What Ray is asked of actors, and told to do with them."""
 
-    def __init__(self, crew: Crew) -> None:
+    async def standing(self, actor: Any) -> Standing:
+        """Return how an actor is."""
+        ...
+
+    async def cause(self, place: Place | None) -> tuple[IncidentKind, str]:
+        """Return what a life of an actor ended of, and in words."""
+        ...
+
+    async def shortage(self, version: VersionDefinition) -> str:
+        """Return in words why there is no room for one more replica; empty if there is."""
+        ...
+
+    def kill(self, actor: Any, *, for_good: bool) -> None:
+        """End an actor's process; Ray restarts it unless it is for good."""
+        ...
+
+
+class Care:
+    """See the module. All calls come from the head's event loop.
+
+    Args:
+        crew: The head.
+        ray_knows: The cluster.
+    """
+
+    def __init__(self, crew: Crew, ray_knows: RayKnows) -> None:
         self._crew = crew
+        self._ray = ray_knows
         self._looks: dict[Address, asyncio.Task[None]] = {}
         self._silent_since: dict[Address, float] = {}
         self._mourned: dict[Address, int] = {}
@@ -139,7 +162,10 @@ class Care:
         if entered is None or self._mourned.get(address, 0) >= entered.joins:
             return
         self._mourned[address] = entered.joins
-        kind, reason = await read_cause(entered.place)
+        self._restarts.pop(address, None)  # this death is one of those that Ray has counted
+        if entered.is_draining:
+            return  # it was to end anyway, and most likely we have ended it
+        kind, reason = await self._ray.cause(entered.place)
         if sentence := self._sentenced.pop(address, ""):
             kind, reason = IncidentKind.HELD_UP, sentence
         self._note_death(address, kind, reason)
@@ -154,8 +180,8 @@ class Care:
         self._alone_until.pop(address, None)
         if entered.is_lost:
             # Calls to an actor that waits to be restarted would pile up.
-            standing = await read_standing(actor)
-            if standing.state != "ALIVE" or not self._is_reachable(standing):
+            standing = await self._ray.standing(actor)
+            if not standing.is_up:
                 await self._is_silent(address, actor, standing)
                 return
         answer = await crew.call(actor.status.remote())
@@ -163,7 +189,7 @@ class Care:
             self._silent_since.pop(address, None)
             await self._answered(address, actor, answer)
         else:
-            await self._is_silent(address, actor, await read_standing(actor))
+            await self._is_silent(address, actor, await self._ray.standing(actor))
 
     async def _answered(self, address: Address, actor: Any, vital: Vital) -> None:
         crew = self._crew
@@ -176,7 +202,7 @@ class Care:
         if vital.lag_s >= HELD_UP_S:
             reason = f"its event loop stood still for {vital.lag_s:.0f} s, so it was restarted"
             self._sentenced[address] = reason
-            ray.kill(actor, no_restart=False)
+            self._ray.kill(actor, for_good=False)
             await self._suspend(address, reason, is_lost=True)
         elif vital.lag_s >= SUSPECT_S:
             if not entered.trouble and self._has_others(address):
@@ -195,14 +221,14 @@ class Care:
         entered = crew.registry.replicas.get(address)
         if entered is None:
             return
-        if standing.state != "ALIVE" or not self._is_reachable(standing):
+        if not standing.is_up:
             await self.mourn(address)
             self._note_early_deaths(address, standing)
             if address in self._alone_until:
-                ray.kill(actor, no_restart=True)
+                self._ray.kill(actor, for_good=True)
                 await self._suspend(address, WHY_ALONE, is_lost=True)
                 return
-            await self._suspend(address, self._why_not_placed(address, since), is_lost=True)
+            await self._suspend(address, await self._why_not_placed(address, since), is_lost=True)
             if standing.is_dead and not entered.is_draining:
                 self._restarts.pop(address, None)
                 await crew.make_anew(address)
@@ -246,23 +272,19 @@ class Care:
             why += f"; it is tried again in {wait_s:g} s"
             self._crew.report(IncidentKind.CRASH_LOOP, str(address), why, address)
 
-    def _why_not_placed(self, address: Address, since: float) -> str:
+    async def _why_not_placed(self, address: Address, since: float) -> str:
         entered = self._crew.registry.replicas[address]
         if asyncio.get_running_loop().time() - since < ROOM_S:
             return entered.trouble or "it died and is being restarted"
         if entered.trouble.startswith("no room"):
             return entered.trouble
-        shortage = find_shortage(entered.version, 1, nodes=read_nodes(), available=read_available())
+        shortage = await self._ray.shortage(entered.version)
         return f"no room to restart it: {shortage}" if shortage else "it is being restarted"
 
     def _has_others(self, address: Address) -> bool:
         registry = self._crew.registry
         same = registry.of(address.role, address.version)
         return any(registry.replicas[one].is_listed for one in same if one != address)
-
-    @staticmethod
-    def _is_reachable(standing: Standing) -> bool:
-        return is_node_alive(standing.node)
 
     def _forget(self, address: Address) -> None:
         look = self._looks.pop(address)

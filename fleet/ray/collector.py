@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Sequence
+from typing import Any
 
 from rolewise.fleet.recording.collector import Collector
 from rolewise.fleet.recording.notes import Delivery
@@ -16,35 +18,53 @@ from rolewise.graphs.task_trees import TaskTrees
 
 
 class CollectorActor:
-    """Hosts a `Collector`. Async, so that its calls run one after the other on one loop."""
+    """Hosts a `Collector`. Async, so that its calls run one after the other on one loop.
 
-    def __init__(self) -> None:
-        self._collector = Collector()
+    Args:
+        head: The fleet's head; it knows whether this is a first life.
+        shard: Which shard it is.
+    """
+
+    def __init__(self, head: Any, shard: int) -> None:
+        self._head = head
+        self._shard = shard
+        self._opening = asyncio.Lock()
+        self._collector: Collector | None = None
 
     async def take(self, delivery: Delivery) -> None:
         """Fold a delivery; one that comes twice counts once."""
-        self._collector.take(delivery, now_s=time.time())
+        (await self._open()).take(delivery, now_s=time.time())
 
-    async def complete(self, records: Sequence[TaskRecord]) -> tuple[tuple[TaskRecord, ...], int]:
+    async def complete(
+        self, records: Sequence[TaskRecord], now_s: float
+    ) -> tuple[tuple[TaskRecord, ...], int]:
         """Return the records with this shard's sums, and how many telemetry records were lost."""
-        return self._collector.complete(records), self._collector.lost
+        collector = await self._open()
+        return collector.complete(records, now_s=now_s), collector.lost
 
     async def breaches(self, limits: GuardLimits) -> dict[int, str]:
         """Return this shard's tasks that broke a hard limit: key -> which, in words."""
-        return self._collector.breaches(limits)
+        return (await self._open()).breaches(limits)
 
     async def task_trees(self) -> TaskTrees:
         """Return the trees of this shard's last tasks."""
-        return self._collector.sample.read()
+        return (await self._open()).sample.read()
 
     async def pulse(self, after: int) -> Beats:
         """Return what this shard's tasks sent in each of the last seconds."""
-        return self._collector.pulse.read(after, now_s=time.time())
+        return (await self._open()).pulse.read(after, now_s=time.time())
 
     async def windows(self) -> InteractionWindows:
         """Return the interaction graph as folded so far."""
-        return self._collector.windows.for_graph()
+        return (await self._open()).windows.for_graph()
 
     async def task_rows(self) -> TaskRows:
         """Return the figures of this shard's tasks."""
-        return self._collector.windows.task_rows()
+        return (await self._open()).windows.task_rows()
+
+    async def _open(self) -> Collector:
+        async with self._opening:
+            if self._collector is None:
+                lives = await self._head.join_collector.remote(self._shard)
+                self._collector = Collector(is_successor=lives > 0)
+            return self._collector

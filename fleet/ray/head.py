@@ -17,7 +17,7 @@ from dataclasses import replace
 from typing import Any
 
 import ray
-from ray.exceptions import ActorDiedError, RayError
+from ray.exceptions import RayError
 
 from rolewise.agents.agent import AgentImportError
 from rolewise.agents.message import Address
@@ -26,13 +26,13 @@ from rolewise.fleet.ray.care import Care
 from rolewise.fleet.ray.inquest import Place
 from rolewise.fleet.ray.registry import Entered, Registry, keep_registry, read_registry
 from rolewise.fleet.ray.replica import Vital
-from rolewise.fleet.ray.staff import Staff, check_room, get_ready
-from rolewise.fleet.ray.view import Peer, Settings, Ticket, View
+from rolewise.fleet.ray.staff import Inquiry, Staff, check_room, get_ready
+from rolewise.fleet.ray.status import tell_status
+from rolewise.fleet.ray.view import Settings, Ticket
 from rolewise.fleet.routing.table import RoutingTable
 from rolewise.fleet.runtime import (
     CapacityShort,
     DrainStuck,
-    ReplicaState,
     ReplicaStatus,
     VersionDefinition,
 )
@@ -66,7 +66,7 @@ class FleetHead:
         self._locks: defaultdict[tuple[str, str], asyncio.Lock] = defaultdict(asyncio.Lock)
         self._bringing: dict[tuple[str, str], tuple[int, asyncio.Task[None]]] = {}
         self._book = IncidentBook(time.time)
-        self._care = Care(self)
+        self._care = Care(self, Inquiry())
         self._watch: asyncio.Task[None] | None = None
         self.told = 0
         own.begin.remote()  # also when Ray restarts it and nobody else would
@@ -77,7 +77,7 @@ class FleetHead:
         """Start to watch; returns when the gateway takes tasks."""
         if self._watch is None:
             self._watch = asyncio.get_running_loop().create_task(self._care.look_for_ever())
-        await self._gateway.install.remote(self._view())
+        await self._gateway.install.remote(self._registry.view(self._actors, self._collectors))
 
     async def fence(self, fencing: int) -> None:
         """Refuse every lower number from now on."""
@@ -199,9 +199,19 @@ class FleetHead:
             self.change(address, joins=joins + 1, place=place)
         return Ticket(
             restarts=joins,
-            view=self._view(),
+            view=self._registry.view(self._actors, self._collectors),
             post_every_s=self._settle_s / 2,
         )
+
+    async def join_collector(self, shard: int) -> int:
+        """Note a new life of a collector; return how many it had before."""
+        joins = self._registry.collector_joins
+        lives = joins.get(shard, 0)
+        self._keep(replace(self._registry, collector_joins={**joins, shard: lives + 1}))
+        if lives:
+            reason = "its process ended with what it had counted: tasks until now are partial"
+            self.report(IncidentKind.COLLECTOR_LOST, f"collector {shard}", reason, None)
+        return lives
 
     async def memory(self) -> Any:
         """Return the handle of the actor that keeps what roles remember."""
@@ -294,25 +304,12 @@ class FleetHead:
         entered = self._registry.replicas.get(address)
         if entered is None:
             return None  # it was taken away while it was asked
-        vital = answer if isinstance(answer, Vital) else Vital()
-        state, reason = ReplicaState.STARTING, entered.trouble
-        if vital.is_open:
-            state = ReplicaState.DRAINING if entered.is_draining else ReplicaState.READY
-        elif self._care.is_left_alone(address) or isinstance(answer, ActorDiedError):
-            state, reason = ReplicaState.FAILED, entered.trouble or str(answer)
-        elif isinstance(answer, Exception):
-            reason = reason or f"does not answer: {answer}"
-        return ReplicaStatus(
-            replica=str(address),
-            role=address.role,
-            version=address.version,
-            state=state,
-            restarts=max(0, entered.joins - 1),
+        return tell_status(
+            address,
+            entered,
+            answer,
             crashes=self._care.crashes(address),
-            table=vital.table,
-            running=vital.running,
-            queued=vital.queued,
-            reason=reason,
+            is_left_alone=self._care.is_left_alone(address),
         )
 
     async def _is_busy(self, addresses: Sequence[Address]) -> bool:
@@ -338,7 +335,7 @@ class FleetHead:
 
         Who is dead gets it when its next life joins, who is deaf when it listens again.
         """
-        view = self._view()
+        view = self._registry.view(self._actors, self._collectors)
         self.told = view.number
         hearing = [
             actor
@@ -353,7 +350,8 @@ class FleetHead:
 
     async def tell(self, actor: Any) -> None:
         """Give one replica the newest view."""
-        await self.call(actor.install.remote(self._view()), limit_s=TELL_LIMIT_S)
+        view = self._registry.view(self._actors, self._collectors)
+        await self.call(actor.install.remote(view), limit_s=TELL_LIMIT_S)
 
     def report(self, kind: IncidentKind, what: str, reason: str, address: Address | None) -> None:
         """Note an incident."""
@@ -362,21 +360,6 @@ class FleetHead:
     async def incidents(self, after: int) -> tuple[Incident, ...]:
         """Return the last incidents, behind this number."""
         return self._book.since(after)
-
-    def _view(self) -> View:
-        registry = self._registry
-        return View(
-            number=registry.number,
-            table=registry.table,
-            peers={
-                address: Peer(actor=self._actors[address], life=entered.life)
-                for address, entered in registry.replicas.items()
-                if entered.is_listed
-            },
-            collectors=self._collectors,
-            lost={a: one.trouble for a, one in registry.replicas.items() if one.is_lost},
-            guards=registry.guards,
-        )
 
     def actor(self, address: Address) -> Any:
         """Return a replica's handle; None when there is none."""

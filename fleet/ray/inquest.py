@@ -41,11 +41,18 @@ class Standing:
             it knows nothing.
         restarts: How often Ray has restarted it.
         node: Where it runs, or ran.
+        has_node: That node is in the cluster.
     """
 
     state: str = ""
     restarts: int = 0
     node: str = ""
+    has_node: bool = True
+
+    @property
+    def is_up(self) -> bool:
+        """As far as Ray knows, its process runs."""
+        return self.state == "ALIVE" and self.has_node
 
     @property
     def is_dead(self) -> bool:
@@ -78,7 +85,7 @@ async def read_cause(place: Place | None) -> tuple[IncidentKind, str]:
 async def is_ended(actor: Any) -> bool:
     """Return whether an actor that was ended has no process any more, as far as Ray knows."""
     standing = await read_standing(actor)
-    return standing.state in {"DEAD", ""} or not is_node_alive(standing.node)
+    return standing.state in {"DEAD", ""} or not standing.has_node
 
 
 def is_node_alive(node: str) -> bool:
@@ -92,10 +99,12 @@ def _read_standing(actor: Any) -> Standing:
     if data is None:
         return Standing()
     table = gcs_pb2.ActorTableData.FromString(data)
+    node = table.address.node_id.hex()
     return Standing(
         state=gcs_pb2.ActorTableData.ActorState.Name(table.state),
         restarts=table.num_restarts,
-        node=table.address.node_id.hex(),
+        node=node,
+        has_node=is_node_alive(node),
     )
 
 

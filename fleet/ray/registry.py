@@ -9,6 +9,7 @@ from __future__ import annotations
 import pickle
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from ray.experimental.internal_kv import (
     _internal_kv_del,
@@ -19,6 +20,7 @@ from ray.experimental.internal_kv import (
 from rolewise.agents.message import Address
 from rolewise.fleet.ray.inquest import Place
 from rolewise.fleet.ray.names import NAMESPACE, head_name
+from rolewise.fleet.ray.view import Peer, View
 from rolewise.fleet.routing.table import RoutingTable
 from rolewise.fleet.runtime import Fenced, VersionDefinition
 from rolewise.graphs.guard_limits import GuardLimits
@@ -87,6 +89,21 @@ class Registry:
         """Return it without a replica."""
         left = {known: entered for known, entered in self.replicas.items() if known != address}
         return replace(self, number=self.number + 1, replicas=left)
+
+    def view(self, actors: Mapping[Address, Any], collectors: tuple[Any, ...]) -> View:
+        """Return what every process of the fleet is told, given the handles."""
+        return View(
+            number=self.number,
+            table=self.table,
+            peers={
+                address: Peer(actor=actors[address], life=entered.life)
+                for address, entered in self.replicas.items()
+                if entered.is_listed
+            },
+            collectors=collectors,
+            lost={a: entered.trouble for a, entered in self.replicas.items() if entered.is_lost},
+            guards=self.guards,
+        )
 
     def of(self, role: str, version: str) -> tuple[Address, ...]:
         """Return the replicas of one version of a role, oldest first."""

@@ -18,6 +18,7 @@ from ray.exceptions import RayError, RayTaskError
 
 from rolewise.fleet.accounts import RESULTS_KEPT_S
 from rolewise.fleet.incident import Incident
+from rolewise.fleet.losses import settle_losses
 from rolewise.fleet.ray import names
 from rolewise.fleet.ray.environment import read_search_path
 from rolewise.fleet.ray.head import FleetHead
@@ -142,7 +143,7 @@ class RayRuntime:
         record: TaskRecord | None = await _answer(self._gateway.result.remote(task, wait_s))
         if record is None:
             return None
-        (completed,), _ = await self._complete((record,))
+        (completed,), _ = await self._complete((record,), now_s=0.0)
         return completed
 
     async def score(self, task: str, name: str, value: float) -> bool:
@@ -155,7 +156,9 @@ class RayRuntime:
         accounts, replicas = await asyncio.gather(
             _answer(self._gateway.accounts.remote(cursor)), _answer(self._head.statuses.remote())
         )
-        tasks, lost = await self._complete(accounts.tasks)
+        tasks, lost = await self._complete(accounts.tasks, now_s=accounts.now_s)
+        if any(task.lost_at for task in tasks):
+            tasks = settle_losses(tasks, await self.incidents(), now_s=accounts.now_s)
         return Observation(
             now_s=accounts.now_s,
             replicas=replicas,
@@ -222,7 +225,7 @@ class RayRuntime:
         forget_pages(self.fleet)
 
     async def _complete(
-        self, records: tuple[TaskRecord, ...]
+        self, records: tuple[TaskRecord, ...], *, now_s: float
     ) -> tuple[tuple[TaskRecord, ...], int]:
         """Write the collectors' sums into records; return also how much telemetry was lost."""
         shards: list[list[TaskRecord]] = [[] for _ in self._collectors]
@@ -232,7 +235,7 @@ class RayRuntime:
             shards[task_key(record.task) % len(shards)].append(bare)
         answers = await asyncio.gather(
             *(
-                _answer(collector.complete.remote(part))
+                _answer(collector.complete.remote(part, now_s))
                 for collector, part in zip(self._collectors, shards, strict=True)
             )
         )

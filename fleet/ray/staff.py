@@ -16,12 +16,13 @@ from ray.exceptions import RayError
 
 from rolewise.agents.agent import AgentImportError
 from rolewise.agents.message import Address
+from rolewise.fleet.incident import IncidentKind
 from rolewise.fleet.ray import names
 from rolewise.fleet.ray.cluster import read_available, read_nodes, sum_resources
 from rolewise.fleet.ray.collector import CollectorActor
 from rolewise.fleet.ray.environment import build_environment
 from rolewise.fleet.ray.gateway import GatewayActor
-from rolewise.fleet.ray.inquest import is_ended, read_standing
+from rolewise.fleet.ray.inquest import Place, Standing, is_ended, read_cause, read_standing
 from rolewise.fleet.ray.memory import MemoryKeeper
 from rolewise.fleet.ray.placement import build_placement, find_shortage
 from rolewise.fleet.ray.replica import CONCURRENCY_GROUPS, MAX_CONCURRENCY, ReplicaActor
@@ -68,7 +69,7 @@ class Staff:
         return tuple(
             ray.remote(CollectorActor)
             .options(**keeper_options(names.collector_name(self._fleet, shard)))
-            .remote()
+            .remote(self._head, shard)
             for shard in range(self._settings.collectors)
         )
 
@@ -117,6 +118,26 @@ class Staff:
                 return False
             await asyncio.sleep(ENDED_EVERY_S)
         return True
+
+
+class Inquiry:
+    """See `rolewise.fleet.ray.care.RayKnows`."""
+
+    async def standing(self, actor: Any) -> Standing:
+        """Return how an actor is."""
+        return await read_standing(actor)
+
+    async def cause(self, place: Place | None) -> tuple[IncidentKind, str]:
+        """Return what a life of an actor ended of, and in words."""
+        return await read_cause(place)
+
+    async def shortage(self, version: VersionDefinition) -> str:
+        """Return in words why there is no room for one more replica."""
+        return find_shortage(version, 1, nodes=read_nodes(), available=read_available())
+
+    def kill(self, actor: Any, *, for_good: bool) -> None:
+        """End an actor's process."""
+        ray.kill(actor, no_restart=for_good)
 
 
 async def check_room(version: VersionDefinition, missing: int) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from rolewise.agents.errors import ReplicaLost
 from rolewise.fleet.recording.loop_ledger import LoopLedger
 from rolewise.fleet.recording.notes import Delivery, Noted
 from rolewise.fleet.recording.work import Work
@@ -57,22 +58,29 @@ class Collector:
     Args:
         window_s: Length of a window of the graph.
         lag_s: How late telemetry may come; see `Pulse`.
+        is_successor: An earlier life has died with all that it had folded.
     """
 
-    def __init__(self, *, window_s: float = 10.0, lag_s: float = LAG_S) -> None:
-        self.windows = InteractionWindows(window_s=window_s)
+    def __init__(
+        self, *, window_s: float = 10.0, lag_s: float = LAG_S, is_successor: bool = False
+    ) -> None:
+        self._is_successor = is_successor
+        self._blind_until_s: float | None = None
+        self._lost_before: dict[str, int] = {}
+        self.windows = InteractionWindows(window_s=window_s, is_successor=is_successor)
         self.sample = TaskSample()
         self.pulse = Pulse(lag_s=lag_s)
         # Most tasks have messages only: plain numbers, which the garbage collector need not walk.
         self._messages: dict[int, int] = {}
         self._tallies: dict[int, Tally] = {}
         self._lost: dict[str, int] = {}
+        self._lost_at: dict[int, set[str]] = {}
         self._loops = LoopLedger()
 
     @property
     def lost(self) -> int:
-        """Records and notes that recorders had to drop."""
-        return sum(self._lost.values())
+        """Records and notes that recorders had to drop, or that died with an earlier life."""
+        return sum(self._lost.values()) + sum(self._lost_before.values())
 
     def take(self, delivery: Delivery, *, now_s: float) -> None:
         """Fold one delivery; one that comes a second time changes nothing."""
@@ -80,6 +88,10 @@ class Collector:
         columns = in_columns(batch)
         if not self.windows.fold(batch, now_s=now_s, columns=columns):
             return
+        if self._is_successor:
+            # The first numbers that come here are behind those that the earlier life had.
+            known = self._lost_before.get(batch.source, batch.first_seq)
+            self._lost_before[batch.source] = min(known, batch.first_seq)
         self.sample.take(batch)
         self.pulse.take(batch, now_s=now_s)
         self._lost[batch.source] = batch.lost + delivery.lost_notes
@@ -87,11 +99,23 @@ class Collector:
         if len(delivery.notes):
             self._take_notes(delivery)
         self._take_latencies(batch)
+        self._take_losses(batch)
         if delivery.work is not None:
             self._take_work(columns, batch, delivery.work)
 
-    def complete(self, records: Iterable[TaskRecord]) -> tuple[TaskRecord, ...]:
-        """Return the records with this shard's sums written in."""
+    def complete(
+        self, records: Iterable[TaskRecord], *, now_s: float = 0.0
+    ) -> tuple[TaskRecord, ...]:
+        """Return the records with this shard's sums written in.
+
+        Args:
+            records: Tasks of this shard.
+            now_s: The fleet's clock; 0 where it is not known. Of tasks that began before a
+                successor first hears it, some telemetry may have died with its predecessor: they
+                are partial.
+        """
+        if self._is_successor and self._blind_until_s is None and now_s > 0.0:
+            self._blind_until_s = now_s
         known = tuple(records)
         flags = self._loops.flags([task_key(record.task) for record in known])
         touched = self.windows.touched()
@@ -119,7 +143,9 @@ class Collector:
             message_latency_s={role: tuple(took) for role, took in tally.latencies_s.items()},
             cpu_s=tally.cpu_s,
             memory_bytes=dict(tally.memory_bytes),
-            partial=key in touched,
+            lost_at=tuple(sorted(self._lost_at.get(key, ()))),
+            # What a replica had not shipped died with it.
+            partial=key in touched or key in self._lost_at or self._is_blind_to(record),
         )
 
     def _take_sends(self, delivery: Delivery, batch: Batch, columns: Columns, now_s: float) -> None:
@@ -135,6 +161,11 @@ class Collector:
             counted = columns.by_task(sent[~mirrored])
         self._loops.take(batch, delivery.notes, counted, now_s=now_s)
 
+    def _is_blind_to(self, record: TaskRecord) -> bool:
+        if not self._is_successor:
+            return False
+        return self._blind_until_s is None or record.started_s <= self._blind_until_s
+
     def _take_latencies(self, batch: Batch) -> None:
         """Note what each request of a task in a trial took; nobody asks about other tasks."""
         records = batch.records
@@ -147,6 +178,18 @@ class Collector:
             took = self._tally(key).latencies_s.setdefault(role, [])
             if len(took) < LATENCIES_KEPT:
                 took.append(took_ns / 1e9)
+
+    def _take_losses(self, batch: Batch) -> None:
+        """Note which replicas died with a request of which task."""
+        codes = [number for number, name in batch.kinds.items() if name == ReplicaLost.code]
+        if not codes:
+            return
+        records = batch.records
+        lost = records[(records["ev"] == Happening.FAILED) & np.isin(records["aux"], codes)]
+        columns = (lost[name].tolist() for name in ("task", "dst", "drep"))
+        for key, node, number in zip(*columns, strict=True):
+            self._lost_at.setdefault(key, set()).add(f"{batch.nodes[node]}#{number}")
+        _forget(self._lost_at)
 
     def _take_work(self, columns: Columns, batch: Batch, work: Work) -> None:
         """Give each task its share of what the replica's process used."""

@@ -328,7 +328,7 @@ class TestCommandsThatFail:
             story.fail()
         assert story.state.phase is Phase.FAILED
         assert story.state.left == (
-            "install routing table 11",
+            "install routing table 11: boom",
             "bring orchestrator back to v1",
             "bring supplier back to v1",
         )
