@@ -15,7 +15,9 @@ def graph_lines(graph: GraphView) -> Iterator[str]:
     if not graph.edges:
         yield f"{graph.fleet}: no message yet"
         return
-    rows = [("from", "to", "kind", "count", "rate/s", "failed", "p50", "p95", "bytes")]
+    rows: list[tuple[str, ...]] = [
+        ("from", "to", "kind", "count", "rate/s", "failed", "p50", "p95", "bytes")
+    ]
     rows += [
         (
             edge["source"] or _OUTSIDE,
@@ -52,7 +54,8 @@ def graph_lines(graph: GraphView) -> Iterator[str]:
 def _kind(edge: Mapping[str, Any]) -> str:
     """Return the kind as its schema where that is declared, with the arm."""
     arm = edge["arm"]
-    return edge.get("schema", edge["kind"]) + ("" if arm == "none" else f" ({arm})")
+    kind: str = edge.get("schema", edge["kind"])
+    return kind if arm == "none" else f"{kind} ({arm})"
 
 
 def _sizes(edge: Mapping[str, Any]) -> str:
