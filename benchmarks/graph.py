@@ -133,18 +133,25 @@ def touch_edge(
     except KeyError:
         graph.add_edge(
             src, dst, key, n=[0] * 7, bytes=0, latency=[0] * LATENCY_BUCKETS, first=t, last=t,
-            max_hop=0, unanswered=0, errors=Counter(),
+            max_hop=0, unanswered=0, errors=Counter(), squares=0, latency_ns=0, queue_ns=0,
+            queue=[0] * LATENCY_BUCKETS,
         )  # fmt: skip
         edge = graph[src][dst][key]
     edge["n"][ev] += 1
     if ev == Happening.SENT:
         edge["bytes"] += size
+        edge["squares"] += size * size
         edge["unanswered"] += flags & 3 > 0
-    elif ev != Happening.STARTED:
+    elif ev == Happening.STARTED:
+        bucket = int(4 * math.log2(dur or 1)) - 80
+        edge["queue"][0 if bucket < 0 else min(bucket, 79)] += 1
+        edge["queue_ns"] += dur
+    else:
         edge["unanswered"] -= flags & 3 > 0
         if ev == Happening.REPLIED:
             bucket = int(4 * math.log2(dur or 1)) - 80
             edge["latency"][0 if bucket < 0 else min(bucket, 79)] += 1
+            edge["latency_ns"] += dur
         elif ev in _FAILURES:
             edge["errors"][aux] += 1
     edge["last"] = max(edge["last"], t)
@@ -276,10 +283,14 @@ def check(batches: list[Batch], events: list[Event]) -> None:
     sums: dict[Any, tuple[Any, ...]] = {}
     for edge in table:
         s = table.sums(edge)
-        sums[edge[:4]] = (s.counts.tolist(), s.size, s.latency.tolist(), s.max_hop, s.unanswered)
+        sums[edge[:4]] = (
+            s.counts.tolist(), s.size, s.size_squared, s.latency.tolist(), s.latency_ns,
+            s.queue.tolist(), s.queue_ns, s.max_hop, s.unanswered,
+        )  # fmt: skip
     touched = {
         (names[src], names[dst], kinds[kind], arm): (
-            e["n"], e["bytes"], e["latency"], e["max_hop"], e["unanswered"],
+            e["n"], e["bytes"], e["squares"], e["latency"], e["latency_ns"], e["queue"],
+            e["queue_ns"], e["max_hop"], e["unanswered"],
         )
         for src, dst, (kind, arm), e in graph.edges(keys=True, data=True)
     }  # fmt: skip

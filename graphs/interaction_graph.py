@@ -8,42 +8,31 @@ The networkx graph is an export, built on demand: nothing updates it for each me
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from copy import copy
-from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any, Literal
-
-import numpy as np
+from typing import TYPE_CHECKING, Literal
 
 from rolewise.graphs.batch_ledger import BatchLedger, Loss
 from rolewise.graphs.columns import Columns, Edge, in_columns
 from rolewise.graphs.edge_table import EdgeSums, EdgeTable, tally_columns
-from rolewise.graphs.interactions import Batch, Happening
+from rolewise.graphs.graph_attributes import (
+    Usage,
+    edge_attributes,
+    node_attributes,
+    split_node,
+)
+from rolewise.graphs.interactions import Batch
 from rolewise.graphs.task_rows import TaskRows
 from rolewise.graphs.task_table import TaskTable
 
 if TYPE_CHECKING:
     import networkx as nx
 
+__all__ = ["InteractionWindows", "Usage", "View", "split_node"]
+
 View = Literal["version", "role"]
 
 _NANO = 1_000_000_000
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Usage:
-    """What the invocations of one node used. Money is whole nano-dollars: sums stay exact."""
-
-    input_tokens: int = 0
-    output_tokens: int = 0
-    cost_nano_usd: int = 0
-    tool_calls: int = 0
-    tool_errors: int = 0
-
-    def plus(self, other: Usage) -> Usage:
-        """Return the sum of both."""
-        names = (column.name for column in fields(self))
-        return Usage(**{name: getattr(self, name) + getattr(other, name) for name in names})
 
 
 class InteractionWindows:
@@ -197,6 +186,7 @@ class InteractionWindows:
         last_s: float | None = None,
         now_s: float | None = None,
         mirrored: bool = False,
+        speaks: Mapping[str, Collection[str]] | None = None,
     ) -> nx.MultiDiGraph:
         """Build the graph for views and path algorithms.
 
@@ -206,15 +196,23 @@ class InteractionWindows:
             last_s: As in `edges`.
             now_s: As in `edges`.
             mirrored: The graph of mirrored messages instead of that of live ones.
+            speaks: Node -> the kinds that it declares to send, as `offer@1`: edges of it say then
+                which schema their messages have.
 
         Returns:
-            Nodes have `role`, `version`, `entry`, `started`, `lost` (records that its replicas
-            noted and that never came) and usage (over all time); edges are keyed by
-            `(kind, arm)` and have counts, `failures` and how many of each code (`error_<code>`),
-            `unanswered`, `rate` (sent a second), `tasks` (that used it), `bytes`, `max_hop`,
-            `first_seen_s`, `last_seen_s` and, once a reply came, `latency_ms_p50`, `_p95`, `_p99`
-            and `latency_buckets`: `bucket:count` with spaces between, see `LATENCY_BUCKETS`.
-            All attributes are plain numbers, strings and booleans.
+            Nodes have `role`, `version`, `entry`, `started`, `in_flight` (requests to it that
+            somebody waits for), `busy_s` (time that it spent on what it answered, the way there
+            and back counted), `lost` (records that its replicas noted and that never came), usage
+            (over all time) and, once it has begun with a message, `queue_ms_p50`, `_p95`, `_p99`
+            and `queue_buckets`: how long messages waited for a slot.
+            Edges are keyed by `(kind, arm)` and have counts, `failures` and how many of each code
+            (`error_<code>`), `unanswered`, `rate` (sent a second), `tasks` (that used it),
+            `bytes`, `bytes_sq` (sum of the squares), `bytes_mean`, `bytes_sd`, `max_hop`,
+            `first_seen_s`, `last_seen_s`, `schema` where it is declared and, once a reply came,
+            `latency_ms_sum`, `latency_ms_p50`, `_p95`, `_p99` and `latency_buckets`:
+            `bucket:count` with spaces between, see `LATENCY_BUCKETS`.
+            All attributes are plain numbers, strings and booleans, and all but quantiles and
+            means add up.
         """
         import networkx as nx  # noqa: PLC0415 (collectors only fold, and there are many)
 
@@ -233,27 +231,32 @@ class InteractionWindows:
             sums_by_edge[seen] = known.plus(sums) if known else sums
 
         graph = nx.MultiDiGraph(view=view, span_s=span_s, lost=self.lost)
-        used_by_node: dict[str, Usage] = {}
-        for node, used in self._usage.items():
-            name = _name(node, view)
-            used_by_node[name] = used_by_node.get(name, Usage()).plus(used)
+        used_by_node = self._usage_by(view)
         names = {name for edge in sums_by_edge for name in (edge.src, edge.dst)}
         for name in sorted(names | used_by_node.keys()):
-            graph.add_node(name, **_node_attributes(name, used_by_node.get(name, Usage())))
+            received = [item for item in sums_by_edge.items() if item[0].dst == name]
+            used = used_by_node.get(name, Usage())
+            graph.add_node(name, **node_attributes(name, used, received))
         for source, loss in self.losses(last_s=last_s, now_s=now_s).items():
             name = _name(source.partition("#")[0], view)
             if name in graph:
                 graph.nodes[name]["lost"] += loss.lost
+        schemas = _schemas(speaks or {}, view)
         for edge in sorted(sums_by_edge):
-            sums = sums_by_edge[edge]
-            attributes = _edge_attributes(edge, sums, span_s)
+            attributes = edge_attributes(edge, sums_by_edge[edge], span_s)
             if not mirrored:
                 attributes["tasks"] = tasks.get(edge, 0)
+            if schema := schemas.get((edge.src, edge.kind)):
+                attributes["schema"] = schema
             graph.add_edge(edge.src, edge.dst, (edge.kind, edge.arm), **attributes)
-            target = graph.nodes[edge.dst]
-            target["started"] += sums.count(Happening.STARTED)
-            target["entry"] = target["entry"] or edge.src == ""
         return graph
+
+    def _usage_by(self, view: View) -> dict[str, Usage]:
+        found: dict[str, Usage] = {}
+        for node, used in self._usage.items():
+            name = _name(node, view)
+            found[name] = found.get(name, Usage()).plus(used)
+        return found
 
     def _add(self, window: int, table: EdgeTable) -> None:
         self._tables.setdefault(window, EdgeTable()).add(table)
@@ -281,59 +284,14 @@ class InteractionWindows:
         return max(now_s - first_s, self.window_s)
 
 
-def split_node(node: str) -> tuple[str, str]:
-    """Return role and version of a node `role@version`."""
-    role, _, version = node.partition("@")
-    return role, version
-
-
 def _name(node: str, view: View) -> str:
     return node if view == "version" else split_node(node)[0]
 
 
-def _node_attributes(name: str, used: Usage) -> dict[str, Any]:
-    role, version = split_node(name)
-    return {
-        "role": role,
-        "version": version,
-        "entry": False,
-        "started": 0,
-        "lost": 0,
-        "tokens": used.input_tokens + used.output_tokens,
-        "input_tokens": used.input_tokens,
-        "output_tokens": used.output_tokens,
-        "cost_usd": used.cost_nano_usd / _NANO,
-        "tool_calls": used.tool_calls,
-        "tool_errors": used.tool_errors,
-    }
-
-
-def _edge_attributes(edge: Edge, sums: EdgeSums, span_s: float) -> dict[str, Any]:
-    sent = sums.count(Happening.SENT)
-    attributes: dict[str, Any] = {
-        "kind": edge.kind,
-        "arm": edge.arm.name.lower(),
-        "n": sent,
-        **{
-            happening.name.lower(): sums.count(happening)
-            for happening in Happening
-            if happening is not Happening.SENT
-        },
-        "failures": sums.failures,
-        "rate": sent / span_s,
-        "bytes": sums.size,
-        "unanswered": sums.unanswered,
-        "max_hop": sums.max_hop,
-        "first_seen_s": sums.first_ns / _NANO,
-        "last_seen_s": sums.last_ns / _NANO,
-    }
-    for percent in (50, 95, 99):
-        latency_ms = sums.latency_ms(percent / 100)
-        if latency_ms is not None:
-            attributes[f"latency_ms_p{percent}"] = latency_ms
-    buckets = np.flatnonzero(sums.latency).tolist()
-    if buckets:
-        attributes["latency_buckets"] = " ".join(f"{b}:{sums.latency[b]}" for b in buckets)
-    for code, count in sorted(sums.errors.items()):
-        attributes[f"error_{code or 'unknown'}"] = count
-    return attributes
+def _schemas(speaks: Mapping[str, Collection[str]], view: View) -> Mapping[tuple[str, str], str]:
+    """Return the schema of what each node sends, by kind: all that its versions declare."""
+    found: dict[tuple[str, str], set[str]] = {}
+    for node, kinds in speaks.items():
+        for kind in kinds:
+            found.setdefault((_name(node, view), kind.partition("@")[0]), set()).add(kind)
+    return {key: ", ".join(sorted(schemas)) for key, schemas in found.items()}

@@ -32,18 +32,30 @@ class Layout:
     ways: Mapping[Edge, tuple[Place, ...]]
 
 
-def lay_out(nodes: Iterable[str], edges: Iterable[Edge]) -> Layout:
+def lay_out(
+    nodes: Iterable[str], edges: Iterable[Edge], team_of: Mapping[str, str] | None = None
+) -> Layout:
     """Lay out a graph; the same graph always gives the same layout.
 
     Args:
         nodes: All nodes; those that should come first, first.
         edges: From and to. Edges of a node to itself have no way.
+        team_of: Nodes of one team stand in one layer, unless they send to each other.
     """
     nodes = list(dict.fromkeys(nodes))
     plain = sorted({(src, dst) for src, dst in edges if src != dst})
-    backward = _closing(nodes, plain)
+    team = {node: (team_of or {}).get(node, node) for node in nodes}
+    split = {team[src] for src, dst in plain if team[src] == team[dst]}
+    team = {node: node if own in split else own for node, own in team.items()}
+    teams = list(dict.fromkeys(team.values()))
+    between = sorted({(team[src], team[dst]) for src, dst in plain})
+    closing = _closing(teams, between)
+    rank_of_team = _ranks(
+        teams, sorted({edge[::-1] if edge in closing else edge for edge in between})
+    )
+    rank = {node: rank_of_team[team[node]] for node in nodes}
+    backward = {edge for edge in plain if rank[edge[0]] > rank[edge[1]]}
     forward = sorted({edge[::-1] if edge in backward else edge for edge in plain})
-    rank = _ranks(nodes, forward)
     ways = {edge: _way(edge, rank) for edge in forward}
     layers = _order(nodes, rank, ways)
     return Layout(

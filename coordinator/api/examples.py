@@ -254,7 +254,15 @@ GRAPH = GraphView(
     multigraph=True,
     graph={"view": "version", "span_s": 60.0, "lost": 0},
     nodes=(
-        {"id": "negotiator@v1", "role": "negotiator", "version": "v1", "started": 1640},
+        {
+            "id": "negotiator@v1",
+            "role": "negotiator",
+            "version": "v1",
+            "started": 1640,
+            "in_flight": 3,
+            "busy_s": 171.2,
+            "queue_ms_p95": 14.6,
+        },
         {"id": "orchestrator@v1", "role": "orchestrator", "version": "v1", "started": 2110},
     ),
     edges=(
@@ -267,7 +275,11 @@ GRAPH = GraphView(
             "n": 1640,
             "failures": 12,
             "rate": 27.3,
+            "bytes": 328000,
+            "bytes_mean": 200.0,
+            "bytes_sd": 41.3,
             "latency_ms_p95": 210.0,
+            "schema": "procure@1",
         },
     ),
 )

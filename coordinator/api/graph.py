@@ -55,7 +55,14 @@ async def read_graph(
     ] = None,
 ) -> GraphView | Response:
     """Return the interaction graph."""
-    graph = (await fleets.runtime(fleet).graph()).to_networkx(view=view, last_s=last)
+    windows = await fleets.runtime(fleet).graph()
+    spec = await fleets.spec(fleet)
+    speaks = {
+        f"{role}@{name}": version.speaks
+        for role, settings in spec.roles.items()
+        for name, version in settings.versions.items()
+    }
+    graph = windows.to_networkx(view=view, last_s=last, speaks=speaks)
     match form:
         case "json":
             return view_graph(fleet, graph)

@@ -51,7 +51,7 @@ def show(
     url: Url = DEFAULT_URL,
 ) -> int:
     """Show who asks whom: how often, how fast, how often in vain."""
-    from rolewise.coordinator.cli import render, screen
+    from rolewise.coordinator.cli import graph_screen, render
     from rolewise.coordinator.cli.client import connect
     from rolewise.coordinator.views import GraphView
     from rolewise.graphs.export import from_node_link
@@ -64,7 +64,7 @@ def show(
         view = client.read(GraphView, *path, view=by, last=last)
         if view.edges:
             render.say(*outline(from_node_link(view.model_dump(mode="json"))), "")
-        render.say(*screen.graph_lines(view))
+        render.say(*graph_screen.graph_lines(view))
     return 0
 
 

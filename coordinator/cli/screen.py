@@ -17,7 +17,6 @@ from rolewise.coordinator.views import (
     CountsView,
     EventView,
     FleetView,
-    GraphView,
     PlanView,
     RolloutView,
     TaskView,
@@ -193,29 +192,6 @@ def task_lines(task: TaskView) -> Iterator[str]:
         yield f"  loop flags: {', '.join(task.flags)}"
     for role, arm in task.arms.items():
         yield f"  {role}: {arm}"
-
-
-def graph_lines(graph: GraphView) -> Iterator[str]:
-    """Tell the interaction graph, one line for each kind of message between two nodes."""
-    if not graph.edges:
-        yield f"{graph.fleet}: no message yet"
-        return
-    rows = [("from", "to", "kind", "count", "rate/s", "failed")]
-    rows += [
-        (
-            edge["source"] or "(outside)",
-            edge["target"] or "(outside)",
-            edge["key"].removesuffix("/none"),
-            str(edge["n"]),
-            f"{edge['rate']:.3g}",
-            str(edge["failures"]),
-        )
-        for edge in graph.edges
-    ]
-    widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
-    for row in rows:
-        cells = zip(row, widths, strict=True)
-        yield "  ".join(f"{cell:{wide}}" for cell, wide in cells).rstrip()
 
 
 def clock(seconds: float) -> str:

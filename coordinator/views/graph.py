@@ -19,9 +19,11 @@ class GraphView(View):
     graph: dict[str, Any]
     """`view`, `span_s` (seconds that the sums cover) and `lost` (records that never came)."""
     nodes: tuple[dict[str, Any], ...]
-    """`id` (`role@version`, or the role), what was started there, tokens, cost, tool calls."""
+    """`id` (`role@version`, or the role), what was started there, requests in flight, time spent,
+    time in the queue, tokens, cost, tool calls."""
     edges: tuple[dict[str, Any], ...]
-    """`source`, `target`, `key` (`kind/arm`), counts, rate, failures, bytes, latencies."""
+    """`source`, `target`, `key` (`kind/arm`), `schema` where it is declared, counts, rate,
+    failures, bytes (sum, mean, deviation), latencies."""
 
 
 def view_graph(fleet: str, graph: nx.MultiDiGraph) -> GraphView:

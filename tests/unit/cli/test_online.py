@@ -222,8 +222,12 @@ def test_the_graph_is_shown_and_exported(shell: Shell, tmp_path: Path):
         ["└─▶", "adder@v1", "add", "1"],
     ]
     lines = table.splitlines()
-    assert lines[0].split() == ["from", "to", "kind", "count", "rate/s", "failed"]
+    assert lines[0].split() == [
+        *("from", "to", "kind", "count", "rate/s", "failed", "p50", "p95", "bytes")
+    ]
     assert any(line.startswith("entry@v1") and " adder@v1" in line for line in lines)
+    (adder,) = (line.split() for line in lines if line.startswith("adder@v1"))
+    assert adder[1:3] == ["1", "0"], "one request begun, none in flight"
     roles = json.loads(shell("graph", "show", "pair", "--by", "role", "--json").out)
     assert {"adder", "entry"} <= {node["id"] for node in roles["nodes"]}
 

@@ -37,8 +37,10 @@ many_records = st.lists(records, max_size=40)
 def reference(happened: list[Record]) -> dict[Edge, tuple]:
     """Count record by record, in plain Python."""
     counts: dict[Edge, list[int]] = defaultdict(lambda: [0] * 7)
-    size: dict[Edge, int] = defaultdict(int)
+    size: dict[Edge, list[int]] = defaultdict(lambda: [0, 0])
     latency: dict[Edge, list[int]] = defaultdict(lambda: [0] * LATENCY_BUCKETS)
+    queue: dict[Edge, list[int]] = defaultdict(lambda: [0] * LATENCY_BUCKETS)
+    times: dict[Edge, list[int]] = defaultdict(lambda: [0, 0])
     span: dict[Edge, tuple[int, int]] = {}
     hop: dict[Edge, int] = defaultdict(int)
     unanswered: dict[Edge, int] = defaultdict(int)
@@ -56,13 +58,18 @@ def reference(happened: list[Record]) -> dict[Edge, tuple]:
         if record.ev in {Happening.FAILED, Happening.TIMED_OUT}:
             errors[edge][record.aux] += 1
         if record.ev is Happening.SENT:
-            size[edge] += record.size
+            size[edge][0] += record.size
+            size[edge][1] += record.size**2
         if record.ev is Happening.REPLIED:
             latency[edge][exact_bucket(record.dur)] += 1
+            times[edge][0] += record.dur
+        if record.ev is Happening.STARTED:
+            queue[edge][exact_bucket(record.dur)] += 1
+            times[edge][1] += record.dur
     return {
         edge: (
-            counts[edge], size[edge], latency[edge], span[edge], hop[edge], unanswered[edge],
-            errors[edge],
+            counts[edge], size[edge], latency[edge], queue[edge], times[edge], span[edge],
+            hop[edge], unanswered[edge], errors[edge],
         )
         for edge in counts
     }  # fmt: skip
@@ -76,8 +83,9 @@ def exact_bucket(dur: int) -> int:
 def content(table: EdgeTable) -> dict[Edge, tuple]:
     return {
         edge: (
-            sums.counts.tolist(), sums.size, sums.latency.tolist(), (sums.first_ns, sums.last_ns),
-            sums.max_hop, sums.unanswered, sums.errors,
+            sums.counts.tolist(), [sums.size, sums.size_squared], sums.latency.tolist(),
+            sums.queue.tolist(), [sums.latency_ns, sums.queue_ns],
+            (sums.first_ns, sums.last_ns), sums.max_hop, sums.unanswered, sums.errors,
         )
         for edge in table
         for sums in [table.sums(edge)]
@@ -151,3 +159,23 @@ def test_an_unknown_code_is_refused(column, value):
     batch.records[column] = value
     with pytest.raises(ValueError, match="unknown happening or arm"):
         tally(batch)
+
+
+@given(st.lists(st.integers(0, 2**32 - 1), min_size=1, max_size=9))
+def test_the_deviation_of_sizes_is_that_of_the_messages(sizes):
+    table = tally(batch_of(*(Record(size=size) for size in sizes)))
+    (edge,) = table
+    assert table.sums(edge).size_deviation == pytest.approx(np.std(sizes), rel=1e-6, abs=1e-3)
+
+
+def test_time_spent_is_what_replies_took_less_their_time_in_the_queue():
+    def sums(*happened):
+        table = tally(batch_of(*happened))
+        (edge,) = table
+        return table.sums(edge)
+
+    replied = [Record(ev=Happening.REPLIED, dur=100), Record(ev=Happening.REPLIED, dur=60)]
+    waited = [Record(ev=Happening.STARTED, dur=dur) for dur in (10, 20, 60)]
+    assert sums(*replied).busy_ns == 160
+    assert sums(*replied, *waited).busy_ns == 160 - 2 * 30, "one of the three is still at work"
+    assert sums(*waited).busy_ns == 0

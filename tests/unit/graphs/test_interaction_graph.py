@@ -39,7 +39,10 @@ def deliveries_of(parts):
 def content(graph: InteractionWindows):
     def plain(edges):
         return {
-            edge: (sums.counts.tolist(), sums.size, sums.latency.tolist(), sums.last_ns)
+            edge: (
+                *(sums.counts.tolist(), sums.size, sums.size_squared, sums.latency.tolist()),
+                *(sums.queue.tolist(), sums.latency_ns, sums.queue_ns, sums.last_ns),
+            )
             for edge, sums in edges.items()
         }
 
@@ -209,7 +212,7 @@ class TestNetworkx:
         def ask(src, dst, arm, ms):
             return [
                 Record(src=src, dst=dst, arm=arm, size=100, t=7_000_000_000),
-                Record(ev=Happening.STARTED, src=src, dst=dst, arm=arm),
+                Record(ev=Happening.STARTED, src=src, dst=dst, arm=arm, dur=4_000_000),
                 Record(
                     ev=Happening.REPLIED,
                     src=src,
@@ -243,12 +246,18 @@ class TestNetworkx:
         assert shown.nodes["supplier@v1"]["started"] == 2
         assert [name for name, node in shown.nodes(data=True) if node["entry"]] == ["negotiator@v1"]
         assert shown.nodes["negotiator@v2"]["tool_errors"] == 1
+        supplier = shown.nodes["supplier@v1"]
+        assert supplier["busy_s"] == pytest.approx(0.050 - 2 * 0.004)
+        assert supplier["queue_ms_p50"] == supplier["queue_ms_p99"] == pytest.approx(4, rel=0.1)
+        assert supplier["queue_buckets"] == "7:2"
         edge = shown["negotiator@v2"]["supplier@v1"]["rfq", Arm.CANARY]
         assert edge == {
             "kind": "rfq", "arm": "canary", "n": 1, "started": 1, "replied": 1, "failed": 1,
             "timed_out": 1, "cancelled": 0, "dropped": 0, "failures": 2, "rate": 0.1,
-            "bytes": 100, "first_seen_s": 0.0, "last_seen_s": 7.0, "max_hop": 0, "tasks": 1,
-            "unanswered": -1, "error_unknown": 1, "error_offer": 1, "latency_buckets": "21:1",
+            "bytes": 100, "bytes_sq": 10_000.0, "bytes_mean": 100.0, "bytes_sd": 0.0,
+            "latency_ms_sum": 40.0, "first_seen_s": 0.0, "last_seen_s": 7.0, "max_hop": 0,
+            "tasks": 1, "unanswered": -1, "error_unknown": 1, "error_offer": 1,
+            "latency_buckets": "21:1",
             "latency_ms_p50": pytest.approx(40, rel=0.1),
             "latency_ms_p95": pytest.approx(40, rel=0.1),
             "latency_ms_p99": pytest.approx(40, rel=0.1),
@@ -263,6 +272,22 @@ class TestNetworkx:
         }
         negotiator = shown.nodes["negotiator"]
         assert (negotiator["tokens"], negotiator["cost_usd"]) == (31, 0.001)
+
+    def test_requests_without_an_end_are_in_flight_at_whoever_was_asked(self):
+        graph = InteractionWindows()
+        sent = [Record(awaited=True, arm=arm) for arm in (Arm.BASELINE, Arm.CANARY, Arm.CANARY)]
+        ended = Record(ev=Happening.REPLIED, awaited=True, arm=Arm.CANARY)
+        graph.fold(batch_of(*sent, ended, Record()), now_s=3)
+        assert graph.to_networkx().nodes["supplier@v1"]["in_flight"] == 2
+
+    def test_edges_say_the_schema_that_their_sender_declares(self):
+        speaks = {"negotiator@v1": ("rfq@1",), "negotiator@v2": ("rfq@2", "offer@1")}
+        versions = self.graph().to_networkx(speaks=speaks)
+        assert versions["negotiator@v1"]["supplier@v1"]["rfq", Arm.BASELINE]["schema"] == "rfq@1"
+        assert versions["negotiator@v2"]["supplier@v1"]["rfq", Arm.CANARY]["schema"] == "rfq@2"
+        assert "schema" not in versions[""]["negotiator@v1"]["rfq", Arm.NONE]
+        roles = self.graph().to_networkx(view="role", speaks=speaks)
+        assert roles["negotiator"]["supplier"]["rfq", Arm.CANARY]["schema"] == "rfq@1, rfq@2"
 
     def test_mirrored_messages_are_a_graph_of_their_own(self):
         live, mirrored = (self.graph().to_networkx(mirrored=flag) for flag in (False, True))

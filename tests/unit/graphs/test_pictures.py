@@ -6,7 +6,7 @@ from xml.etree import ElementTree as ET
 
 import networkx as nx
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rolewise.graphs.layers import lay_out
@@ -32,6 +32,14 @@ SHOP = graph_of(
     ("planner@v1", "negotiator@v2", "procure", 30, 2, "canary"),
     ("planner@v1", "negotiator@v2", "procure", 70, 0, "baseline"),
     ("negotiator@v2", "supplier@v1", "quote", 240),
+    ("supplier@v1", "negotiator@v2", "confirm", 3),
+)
+
+SHOP_ON_TRIAL = graph_of(
+    ("", "planner@v1", "task", 100),
+    ("planner@v1", "negotiator@v1", "procure", 70, 0, "baseline"),
+    ("planner@v1", "negotiator@v2", "procure", 30, 2, "canary"),
+    ("negotiator@v1", "supplier@v1", "quote", 240),
     ("supplier@v1", "negotiator@v2", "confirm", 3),
 )
 
@@ -78,10 +86,63 @@ def test_the_picture_has_every_node_and_every_way_with_names_for_readers():
     assert sum("failed" in way.get("class") for way in ways) == 1
 
 
-def test_what_only_the_canary_sends_is_dashed():
-    graph = graph_of(("a", "b", "new", 3, 0, "canary"), ("a", "c", "old", 3))
-    classes = [path.get("class") for path in read(to_svg(graph)).iter(f"{SVG}path")]
-    assert sorted(classes) == ["head", "way", "way canary"]
+def test_what_only_the_canary_does_stands_out_and_so_does_what_fails():
+    svg = to_svg(
+        graph_of(
+            ("a@v1", "b@v2", "new", 3, 0, "canary"),
+            ("a@v1", "b@v1", "old", 300, 3),
+            ("a@v1", "c@v1", "old", 301, 3),
+        )
+    )
+    ways = {
+        group.find(f"{SVG}title").text.splitlines()[0]: path.get("class")
+        for group in read(svg).iter(f"{SVG}g")
+        for path in group.iter(f"{SVG}path")
+    }
+    assert ways == {
+        "a@v1 to b@v1": "way failed",  # one in a hundred
+        "a@v1 to b@v2": "way canary",
+        "a@v1 to c@v1": "way",
+    }
+    on_trial = [box for box in read(svg).iter(f"{SVG}rect") if box.get("class") == "box canary"]
+    assert len(on_trial) == 1
+    legend = [text.text for text in read(svg).iter(f"{SVG}text") if text.get("class") == "legend"]
+    assert len(legend) == 3
+
+
+def test_versions_of_a_role_stand_below_each_other():
+    svg = to_svg(SHOP_ON_TRIAL)
+    left = {
+        group.find(f"{SVG}text").text: group.find(f"{SVG}rect").get("x")
+        for group in read(svg).iter(f"{SVG}g")
+        if group.find(f"{SVG}rect") is not None
+    }
+    assert left["negotiator@v1"] == left["negotiator@v2"]
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(st.sampled_from("abcdefgh"), st.sampled_from("abcdefgh")), max_size=25))
+def test_no_label_lies_on_another_or_on_a_box(edges):
+    root = read(to_svg(graph_of(*((src, dst, "kind", 9) for src, dst in set(edges)))))
+    taken = [
+        tuple(float(box.get(name)) for name in ("x", "y", "width", "height"))
+        for box in root.iter(f"{SVG}rect")
+        if box.get("class") != "page"
+    ]
+    for text in root.iter(f"{SVG}text"):
+        if text.get("class") == "label" and text.get("text-anchor") != "middle":
+            wide = 6.6 * len(text.text)
+            x = float(text.get("x")) - (wide if text.get("text-anchor") == "end" else 0)
+            taken.append((x, float(text.get("y")) - 10, wide, 11))
+    for place, (x, y, wide, high) in enumerate(taken):
+        for other_x, other_y, other_wide, other_high in taken[:place]:
+            apart = (
+                x + wide <= other_x
+                or other_x + other_wide <= x
+                or y + high <= other_y
+                or other_y + other_high <= y
+            )
+            assert apart, f"{(x, y)} on {(other_x, other_y)}"
 
 
 def test_names_are_escaped():
