@@ -13,12 +13,19 @@ WARM_S = 60.0
 """A life's first minute does not count: it imports and fills its caches."""
 MIB = 1024 * 1024
 
+Sample = tuple[float, float]
+"""When, and how many MB."""
+
 
 class Memory:
-    """Samples of resident memory, by what the process is and by its life."""
+    """Samples of resident memory, by what the process is and by its life.
+
+    Accounts, task trees and windows of the last tasks fill up first: what grows in the second half
+    of a long run is what to look at.
+    """
 
     def __init__(self) -> None:
-        self._samples: defaultdict[str, defaultdict[int, list[tuple[float, float]]]]
+        self._samples: defaultdict[str, defaultdict[int, list[Sample]]]
         self._samples = defaultdict(lambda: defaultdict(list))
 
     def note(self, what: str, pid: int | None) -> None:
@@ -36,19 +43,24 @@ class Memory:
         """Return one line for each kind of process: lives, memory, growth."""
         return [self._line(what, list(lives.values())) for what, lives in self._samples.items()]
 
-    def _line(self, what: str, lives: list[list[tuple[float, float]]]) -> str:
+    def _line(self, what: str, lives: list[list[Sample]]) -> str:
         last = lives[-1][-1][1]
-        slope = _slope(lives)
-        grows = "no life was long enough for a slope" if slope is None else f"{slope:+.1f} MB/h"
+        half = (lives[0][0][0] + lives[-1][-1][0]) / 2
+        whole, later = _slope(lives), _slope(lives, after=half)
+        grows = "no life was long enough for a slope"
+        if whole is not None:
+            grows = f"{whole:+.1f} MB/h"
+        if later is not None:
+            grows += f", in the second half {later:+.1f} MB/h"
         counted = "1 life" if len(lives) == 1 else f"{len(lives)} lives"
         return f"memory     {what}: {last:.0f} MB, {grows} ({counted})"
 
 
-def _slope(lives: list[list[tuple[float, float]]]) -> float | None:
+def _slope(lives: list[list[Sample]], *, after: float = 0.0) -> float | None:
     """Return the common slope of all lives in MB/h, each with a level of its own."""
     times, used = [], []
     for life in lives:
-        warm = [(at, mb) for at, mb in life if at - life[0][0] >= WARM_S]
+        warm = [(at, mb) for at, mb in life if at >= max(life[0][0] + WARM_S, after)]
         if len(warm) >= 3:
             at, mb = np.array(warm).T
             times.append(at - at.mean())
