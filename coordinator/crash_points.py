@@ -24,7 +24,8 @@ Passing = Callable[[str], Awaitable[None]]
 """Is told each point as it is passed, and may never return."""
 
 ARMED_BY: Final = "ROLEWISE_CRASH_POINT_FILE"
-"""Environment variable: a file that says where to die, such as `install.during 2`."""
+"""Environment variable: a file that says where to get a signal, and which if it is not KILL, such
+as `install.during` or `append.before 2 STOP`: when that point is passed for the second time."""
 
 Port = TypeVar("Port")
 
@@ -100,7 +101,7 @@ def watch(port: Port, passing: Passing) -> Port:
 
 
 def armed_by_file() -> Passing | None:
-    """Return what kills this process at the point that the file names; None when no test asks.
+    """Return what sends this process a signal at the point that the file names; None without one.
 
     The file is removed first, so that the next life of the process passes by.
     """
@@ -109,14 +110,17 @@ def armed_by_file() -> Passing | None:
         return None
     file, passed = Path(name), Counter[str]()
 
-    def die_if_asked(point: str) -> None:
+    def meet(point: str) -> None:
         passed[point] += 1
         wanted = file.read_text(encoding="utf-8").split() if file.exists() else []
-        if wanted and wanted[0] == point and passed[point] >= int((*wanted, "1")[1]):
+        if not wanted or wanted[0] != point:
+            return
+        times, kind = (*wanted[1:], *("1", "KILL")[len(wanted) - 1 :])[:2]
+        if passed[point] >= int(times):
             file.unlink()
-            os.kill(os.getpid(), signal.SIGKILL)
+            os.kill(os.getpid(), signal.Signals[f"SIG{kind}"])
 
     async def passing(point: str) -> None:
-        die_if_asked(point)
+        meet(point)
 
     return passing

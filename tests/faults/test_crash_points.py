@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
 from functools import cache
 
 import pytest
 
 from rolewise.coordinator.crash_points import POINTS
+from rolewise.coordinator.rehearse import EPOCH
 from rolewise.coordinator.rollout.codec import encode_event
 from rolewise.coordinator.rollout.commands import Command, describe_command
 from rolewise.coordinator.rollout.events import (
@@ -166,10 +166,11 @@ def moment_of(point: str, state: Rollout) -> Moment:
     return point, state.phase, state.status, words
 
 
-def bare(event: Event, at: datetime) -> bytes:
-    if isinstance(event, CommandAcknowledged):
-        event = replace(event, command="")
-    return encode_event(replace(event, at=at))
+def bare_log(events: Sequence[Event]) -> tuple[bytes, ...]:
+    """Return a log without all that may differ; see `Told.log`."""
+    same = [event for event in events if not isinstance(event, TakenOver | VerdictGiven)]
+    bare = [replace(e, command="") if isinstance(e, CommandAcknowledged) else e for e in same]
+    return tuple(encode_event(replace(event, at=EPOCH)) for event in bare)
 
 
 async def tell(world: World, state: Rollout, tasks: int) -> tuple[Told, int]:
@@ -186,11 +187,7 @@ async def tell(world: World, state: Rollout, tasks: int) -> tuple[Told, int]:
         key = (replica.role, replica.version)
         replicas[key] = replicas.get(key, 0) + 1
     told = Told(
-        log=tuple(
-            bare(event, events[0].at)
-            for event in events
-            if not isinstance(event, TakenOver | VerdictGiven)
-        ),
+        log=bare_log(events),
         ended=(state.phase, state.statuses, dict(state.release), state.table),
         fleet=(replicas, world.fleet.table),
         weights=tuple(seen),

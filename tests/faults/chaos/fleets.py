@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 
 from rolewise.coordinator.fleet_log import FleetRegistered
-from rolewise.coordinator.fleets import definitions_of, first_table, plan_release
+from rolewise.coordinator.fleets import definitions_of, first_table, plan_release, read_target
 from rolewise.coordinator.plan.plan import Plan
 from rolewise.coordinator.rehearse import EPOCH
 from rolewise.fleet.runtime import VersionDefinition
@@ -29,22 +29,32 @@ roles:
       v1: {agent: "tests.support.agents:Worker"}
       v2: {agent: "tests.support.agents:Worker", model: newer}
       v3: {agent: "tests.support.agents:Worker", model: newest}
+release: v1
+"""
+_BOTH = """
 releases:
   v1: {entry: v1, worker: v1}
   v2: {entry: v2, worker: v2}
   v3: {entry: v3, worker: v3}
-release: v1
+"""
+_WORKER = """
+releases:
+  v1: {entry: v1, worker: v1}
+  v2: {worker: v2}
+  v3: {worker: v3}
 """
 _STRATEGIES = {
-    "timed": """
+    "timed": _WORKER
+    + """
 strategy:
   canary:
     bucket_by: user
     steps: [{set_weight: 20}, {pause: {duration: 1s}}, {set_weight: 60}, {set_weight: 100}]
-    keep_stable_for: 1s
+    keep_stable_for: 500ms
     drain: 1s
 """,
-    "asking": """
+    "asking": _BOTH
+    + """
 strategy:
   canary:
     bucket_by: user
@@ -53,7 +63,8 @@ strategy:
     drain: 2s
 on_stage_failure: roll_back_all
 """,
-    "judged": """
+    "judged": _WORKER
+    + """
 strategy:
   canary:
     bucket_by: user
@@ -100,7 +111,7 @@ def registration(shape: str) -> FleetRegistered:
 @cache
 def _plan(shape: str, running: tuple[tuple[str, str], ...], wanted: str) -> Plan:
     spec = spec_of(shape)
-    target = dict(spec.releases[wanted])
+    target = read_target(wanted, spec, dict(running))
     return plan_release(spec, dict(running), target, to_name=wanted).plan
 
 

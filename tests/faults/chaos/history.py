@@ -20,7 +20,7 @@ from tests.faults.chaos.weather import Weather
 from tests.faults.chaos.wire import Process
 from tests.faults.chaos.world import World
 
-STORM_S = (3.0, 9.0)
+STORM_S = (2.0, 6.0)
 END_LIMIT_S = 240.0
 PROBES = 2
 PASSED_BY = 0.9
@@ -107,7 +107,7 @@ class Nemesis:
         loop = asyncio.get_running_loop()
         world.work = [
             loop.create_task(world.supervise(lambda: draw.uniform(0.1, 0.8))),
-            loop.create_task(world.give_tasks(lambda: draw.expovariate(1.0))),
+            loop.create_task(world.give_tasks(lambda: draw.expovariate(0.8))),
         ]
         await self.operators.press()
         end = world.clock.now() + seconds

@@ -131,7 +131,7 @@ class Operators:
                 last = await api.last_rollout(fleet)
                 assert fleet.registered is not None
                 running = dict(last.release) if last.sequence else dict(fleet.registered.release)
-                wanted = self._draw.choice([r for r in RELEASES if r not in running.values()])
+                wanted = self._draw.choice([r for r in RELEASES if r != running["worker"]])
                 started = await api.start(
                     FLEET,
                     plan(self._world.shape, running, wanted),
