@@ -164,5 +164,5 @@ class WaitsLookout:
         if any(isinstance(stall, Orphan) for stall in self.stalls):
             counts = self.orphans_by_arm
             arms = (f"{counts[arm]} of {arm.name.lower()} tasks" for arm in _ARMS)
-            told["orphans"] = f"orphan waits since the trial began: {', '.join(arms)}"
+            told["orphans"] = f"orphan: waits lost since the trial began: {', '.join(arms)}"
         return told

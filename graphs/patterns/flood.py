@@ -164,9 +164,13 @@ class Flood:
         """Who floods whom, in figures."""
         times = self.messages / self.usual if self.usual else float("inf")
         arm = "" if self.arm is Arm.NONE else f" of {self.arm.name.lower()} tasks"
+        each, other = self.messages / max(self.tasks, 1), ""
+        if self.other is not None:
+            others = Arm.BASELINE if self.arm is Arm.CANARY else Arm.CANARY
+            other = f"; {each:.1f} each, {others.name.lower()} tasks {self.other:.2f}"
         return (
             f"flood on {edge_in_words(self.edge)}{arm}: {self.messages} messages in a second, "
-            f"{times:.0f} times what so many tasks usually send, for {self.ticks} s"
+            f"{times:.0f} times what so many tasks usually send, for {self.ticks} s{other}"
         )
 
     @property

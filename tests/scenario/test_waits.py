@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from rolewise.coordinator.controller import TICK_S
+from rolewise.coordinator.rollout.state import Phase
 from rolewise.coordinator.waits import ROUND_S
+from rolewise.fleet.harness.workload import NOTHING_NEW
 from tests.scenario.phantoms import count_reports
-from tests.scenario.wait_fleets import Case, play
+from tests.scenario.stage import Stage, given
+from tests.scenario.wait_fleets import Case, Loses, Role, play
 from tests.scenario.wait_rows import CASES
 
 PLAYED = [
@@ -46,3 +51,27 @@ def test_row_9_no_phantoms_under_skew() -> None:
     assert reports == 0
     assert rounds >= 1000
     assert unconfirmed > 0, "else there was nothing to be fooled by"
+
+
+def test_lost_waits_of_one_arm_are_evidence_where_a_signal_asks_for_it() -> None:
+    """They are counted while the tasks still wait: that is long before a timeout ends them."""
+    roles = {
+        "a": Role({"task": [{"ask": "b.work", "timeout": 60.0}]}, slots=64),
+        "b": Role({}, v2={}, slots=64),
+    }
+    case = Case(says="", roles=roles, rate=6.0)
+    text = json.loads(case.text())
+    signal = {"name": "lost", "metric": "task.orphaned", "tolerate": "10%"}
+    text["analysis_templates"]["waits-only"] = {"signals": [signal]}
+
+    async def story(stage: Stage) -> None:
+        rollout = await stage.start("v2")
+        stage.runtime.network.faults = Loses("b")
+        state = await stage.ends(rollout)
+        assert state.phase is Phase.ROLLED_BACK
+        assert state.reason.startswith("harm: lost "), state.reason
+        assert state.rollback is not None
+        counts = (await stage.runtime.observe(NOTHING_NEW)).counts
+        assert counts.timed_out + counts.failed == 0
+
+    given(json.dumps(text), story)

@@ -99,7 +99,7 @@ async def test_many_of_one_kind_are_one_alert():
     alert, counted = lookout.alerts
     assert alert.startswith("orphan: task t-1: a@v1#1 has waited 9.0 s")
     assert alert.endswith("(4 more like this)")
-    assert counted.startswith("orphan waits since the trial began: ")
+    assert counted.startswith("orphan: waits lost since the trial began: ")
 
 
 async def test_lost_waits_are_counted_once_for_their_tasks_and_arms():
@@ -114,7 +114,7 @@ async def test_lost_waits_are_counted_once_for_their_tasks_and_arms():
     lookout = await look(Fleet([replica("a@v1#1", *asks, slots=8)]), times=4)
     assert lookout.orphans == {"t-1": 2, "t-2": 1}
     assert lookout.alerts[-1] == (
-        "orphan waits since the trial began: 2 of canary tasks, 1 of baseline tasks"
+        "orphan: waits lost since the trial began: 2 of canary tasks, 1 of baseline tasks"
     )
     lookout.forget()
     assert (lookout.orphans, lookout.orphans_by_arm) == ({}, {})
