@@ -212,7 +212,7 @@ class Care:
             life = entered.life + entered.is_lost
             crew.change(address, is_listed=True, trouble="", is_lost=False, life=life)
             await crew.tell_all()
-        elif vital.view < crew.told:
+        elif vital.view < crew.told or vital.table < crew.registry.table.number:
             await crew.tell(actor)
 
     async def _is_silent(self, address: Address, actor: Any, standing: Standing) -> None:

@@ -15,6 +15,7 @@ from rolewise.fleet.ray.inquest import read_own_place
 from rolewise.fleet.ray.pages import ClusterPages
 from rolewise.fleet.ray.process import FleetProcess
 from rolewise.fleet.ray.view import Settings, View
+from rolewise.fleet.routing.table import RoutingTable
 from rolewise.fleet.runtime import TaskCounts
 from rolewise.fleet.task import TaskRecord, TaskRequest
 
@@ -61,6 +62,11 @@ class GatewayActor:
         """Put a view in force; return the number of the table in force."""
         process, _ = await self._open()
         return process.install(view)
+
+    async def install_table(self, table: RoutingTable) -> int:
+        """Put a table in force; return the number of the one in force."""
+        process, _ = await self._open()
+        return process.install_table(table)
 
     async def submit(self, request: TaskRequest) -> None:
         """Accept a task; see `Runtime.submit`."""

@@ -18,6 +18,7 @@ from rolewise.fleet.ray.view import Peer, Ticket, View
 from rolewise.fleet.recording.notes import Delivery, split_by_task
 from rolewise.fleet.recording.recorder import Recorder
 from rolewise.fleet.routing.router import Router
+from rolewise.fleet.routing.table import RoutingTable
 
 
 class FleetProcess:
@@ -58,8 +59,15 @@ class FleetProcess:
 
     def install(self, view: View) -> int:
         """Put a view in force unless a newer one is; return the number of the table in force."""
-        if view.number > self._view.number:
+        has_news = view.table.number > self.router.table.number
+        if view.number > self._view.number or (view.number == self._view.number and has_news):
             self._take_over(view)
+        return self.router.table.number
+
+    def install_table(self, table: RoutingTable) -> int:
+        """Put a table in force unless a newer one is; return the number of the one in force."""
+        if self.router.install(table):
+            self._view = replace(self._view, table=table)
         return self.router.table.number
 
     async def post_for_ever(self) -> None:

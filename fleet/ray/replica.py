@@ -24,6 +24,7 @@ from rolewise.fleet.ray.meter import Meter
 from rolewise.fleet.ray.process import FleetProcess
 from rolewise.fleet.ray.view import Ticket, View
 from rolewise.fleet.replica import ReplicaCore
+from rolewise.fleet.routing.table import RoutingTable
 from rolewise.fleet.runtime import VersionDefinition
 from rolewise.graphs.rounds import Round
 
@@ -139,6 +140,14 @@ class ReplicaActor:
         if life is None:
             return 0  # it gets the newest view when it joins
         return await _on(life.loop, lambda: life.process.install(view))
+
+    @ray.method(concurrency_group=CONTROL)
+    async def install_table(self, table: RoutingTable) -> int:
+        """Put a table in force; return the number of the one in force."""
+        life = self._life
+        if life is None:
+            return 0  # it gets the newest view when it joins
+        return await _on(life.loop, lambda: life.process.install_table(table))
 
     @ray.method(concurrency_group=CONTROL)
     async def withdraw_all(self, reason: str) -> int:

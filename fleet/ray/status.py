@@ -1,4 +1,4 @@
-"""How a replica is, from what the fleet's head knows of it and what it says itself."""
+"""How a replica is, from what it says of itself and what its fleet knows of it."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from rolewise.fleet.ray.replica import Vital
 from rolewise.fleet.runtime import ReplicaState, ReplicaStatus
 
 
-def tell_status(
+def build_status(
     address: Address, entered: Entered, answer: Any, *, crashes: int, is_left_alone: bool
 ) -> ReplicaStatus:
-    """Return how a replica is.
+    """Return a replica's status.
 
     Args:
         address: The replica.
-        entered: What the head keeps of it.
-        answer: A `Vital`, or the error in its place; None when it was not asked.
-        crashes: Deaths of its own doing.
-        is_left_alone: It has died too often, and is not started again for a while.
+        entered: Its entry.
+        answer: Its `Vital`, or the error in its place; None when it was not asked.
+        crashes: See `ReplicaStatus`.
+        is_left_alone: It has died so often that it is not started for a while.
     """
     vital = answer if isinstance(answer, Vital) else Vital()
     state, reason = ReplicaState.STARTING, entered.trouble
