@@ -59,10 +59,8 @@ class FleetHead:
         self._staff = Staff(settings, own)
         self._gateway = self._staff.gateway()
         self._collectors = self._staff.collectors()
-        self._actors: dict[Address, Any] = {
-            address: self._staff.replica(address, entered.version)
-            for address, entered in self._registry.replicas.items()
-        }
+        known = self._registry.replicas.items()
+        self._actors: dict[Address, Any] = {a: self._staff.replica(a, e.version) for a, e in known}
         self._locks: defaultdict[tuple[str, str], asyncio.Lock] = defaultdict(asyncio.Lock)
         self._bringing: dict[tuple[str, str], tuple[int, asyncio.Task[None]]] = {}
         self._book = IncidentBook(time.time)
