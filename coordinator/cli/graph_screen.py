@@ -8,6 +8,7 @@ from typing import Any
 from rolewise.coordinator.views import GraphView
 
 _OUTSIDE = "(outside)"
+_SHORTEST_MS = 1.2  # histograms tell no shorter times apart
 
 
 def graph_lines(graph: GraphView) -> Iterator[str]:
@@ -67,6 +68,8 @@ def _sizes(edge: Mapping[str, Any]) -> str:
 def _time(ms: float | None) -> str:
     if ms is None:
         return "-"
+    if 0 < ms <= _SHORTEST_MS:
+        return f"< {_SHORTEST_MS} ms"
     if ms < 1000:  # noqa: PLR2004
         return f"{ms:.3g} ms"
     return f"{ms / 1000:.3g} s" if ms < 1e5 else f"{ms / 1000:,.0f} s"  # noqa: PLR2004

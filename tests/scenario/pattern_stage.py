@@ -25,7 +25,7 @@ from rolewise.graphs.patterns import PatternReport, look, next_look_at
 from rolewise.graphs.patterns.columns import edge_in_words
 from rolewise.graphs.patterns.flood import Flood, FloodGuard
 from rolewise.graphs.patterns.retries import RetryWatch
-from tests.support.fold_rows import fold_rows
+from rolewise.graphs.task_rows import select
 from tests.support.trader import orders
 
 ROLES = {
@@ -56,7 +56,6 @@ class WatchedRuntime(LocalRuntime):
         **options: Any,
     ) -> None:
         self.batches: list[Batch] = []
-        self.gaps: set[int] = set()
         self._lose = dict(lose or {})
         self._ahead_s = dict(ahead_s or {})
         self._chance = np.random.default_rng(4)
@@ -75,7 +74,6 @@ class WatchedRuntime(LocalRuntime):
             return
         version = split_node(recorder.source.partition("#")[0])[1]
         if self._chance.random() < self._lose.get(version, 0.0):
-            self.gaps |= set(delivery.rows["task"].tolist())
             return
         now_s = asyncio.get_running_loop().time()
         batch = delivery.batch()
@@ -239,24 +237,25 @@ class _World:
         latest = {record.task: record for record in self.runtime._collector.complete(judged)}
         judged = [latest[record.task] for record in judged]
         canary = np.array([arms[record.task] is Arm.CANARY for record in judged])
-        keys = [task_key(record.task) for record in judged]
-        rows = fold_rows(self.runtime.batches, keys, self.runtime.gaps)
+        keys = np.array([task_key(record.task) for record in judged], np.uint64)
+        rows = self.runtime._collector.windows.task_rows()
+        flagged = np.array([bool(record.flags) for record in judged])
+        verified = np.array([self.verified[key] for key in keys.tolist()])
         ends = np.cumsum(canary)
+        block = np.log2(np.maximum(ends, 25) / 25).astype(int)
         reports = []
         for number in range(8):
             count = int(np.searchsorted(ends, next_look_at(number))) + 1
             if ends[-1] < next_look_at(number):
                 break
-            block = [int(np.log2(max(end, 25) / 25)) for end in ends[:count]]
-            kind = [2 * b + self.verified[key] for b, key in zip(block, keys, strict=False)]
+            known = np.isin(keys[:count], rows.task)  # all of it may have been lost
+            closed = np.flatnonzero(known)[np.argsort(keys[:count][known])]  # as the rows stand
             reports.append(
                 look(
-                    fold_rows(self.runtime.batches, keys[:count], self.runtime.gaps)
-                    if count < len(keys)
-                    else rows,
-                    canary=canary[:count],
-                    stratum=np.array(kind),
-                    flagged=np.array([bool(record.flags) for record in judged[:count]]),
+                    select(rows, np.isin(rows.task, keys[closed])),
+                    canary=canary[closed],
+                    stratum=(2 * block + verified)[closed],
+                    flagged=flagged[closed],
                     rng=np.random.default_rng(trial.seed),
                     number=number,
                     expectations=trial.expectations,
