@@ -195,7 +195,7 @@ def _ports(
     ends: Mapping[tuple[str, bool], list[_End]], middle: Mapping[Place, float]
 ) -> dict[tuple[Place, bool, Edge], float]:
     """Return the height of each arrow's port; arrows that lead upwards have the upper ones."""
-    port = {}
+    port: dict[tuple[Place, bool, Edge], float] = {}
     for (node, side), arrows in ends.items():
         ordered = sorted(arrows, key=lambda end: (middle[end[0]], end[1][0] != node, end[1]))
         for place, (_, edge) in enumerate(ordered):
