@@ -163,6 +163,7 @@ def test_a_clock_that_is_ahead_makes_nothing_late():
     fleet.call(9, 8)
 
     assert fleet.flags() == ()
+    assert fleet.collector.windows.task_rows().late_sends.tolist() == [0]
 
 
 def test_hard_limits_are_told_once_and_only_when_broken():
