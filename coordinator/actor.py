@@ -21,13 +21,15 @@ from ray.exceptions import RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from rolewise.coordinator.controller import Controller
+from rolewise.coordinator.crash_points import armed_by_file, watch
 from rolewise.coordinator.errors import RolewiseError
 from rolewise.coordinator.fleets import definitions_of
 from rolewise.coordinator.journal import Journal
-from rolewise.coordinator.store.port import StoreUnavailable
-from rolewise.coordinator.store.redis import RedisStore, connect_store
+from rolewise.coordinator.store.port import Store, StoreUnavailable
+from rolewise.coordinator.store.redis import connect_store
 from rolewise.fleet.ray.names import NAMESPACE, prefix
 from rolewise.fleet.ray.runtime import RayRuntime
+from rolewise.fleet.runtime import Runtime
 from rolewise.fleet.spec import parse_fleet
 
 log = logging.getLogger(__name__)
@@ -65,7 +67,11 @@ class Coordinator:
         os._exit(1)
 
     async def _run(self) -> None:
-        store = await self._connect()
+        store: Store = await self._connect()
+        runtime: Runtime = RayRuntime.attach(self._fleet)
+        passing = armed_by_file()
+        if passing is not None:
+            store, runtime = watch(store, passing), watch(runtime, passing)
         journal = Journal(store, lambda: datetime.now(UTC))
         registered = (await journal.fleet(self._fleet)).registered
         assert registered is not None  # noqa: S101 (`fleet` refuses a fleet that is not)
@@ -74,12 +80,12 @@ class Coordinator:
             fleet=self._fleet,
             journal=journal,
             store=store,
-            runtime=RayRuntime.attach(self._fleet),
+            runtime=runtime,
             definitions=definitions_of(spec),
             holder=self._holder,
         ).run()
 
-    async def _connect(self) -> RedisStore:
+    async def _connect(self) -> Store:
         """Return the store, as soon as there is one: a fresh process would find it no sooner."""
         told = ""
         while True:

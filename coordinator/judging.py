@@ -83,7 +83,7 @@ class Judging:
         while True:
             before = self.judge.last_number
             observation = await self._runtime.observe(before)
-            if observation.counts.submitted < before:
+            if 0 < observation.counts.submitted < before:
                 # The fleet's accounts began anew, from 1: what was counted stays counted.
                 self.judge.pass_over(0)
                 continue

@@ -147,6 +147,9 @@ class Story:
     def retry(self) -> Story:
         return self.take(requests.Retry(at=self.now, by="ana"))
 
+    def take_over(self, fencing: int = 2) -> Story:
+        return self.take(requests.TakeOver(at=self.now, holder="the next one", fencing=fencing))
+
     @property
     def told(self) -> list[str]:
         """The log as a list of names."""

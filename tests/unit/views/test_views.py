@@ -59,6 +59,7 @@ STORIES = {
     "rolled back": rolled_back,
     "tried again": lambda: rolled_back().retry(),
     "failed": failed,
+    "taken over": lambda: Story().tick().take_over(),
 }
 
 
