@@ -18,9 +18,10 @@ from typing import Any, Protocol
 
 from rolewise.agents.errors import AgentError, LoopGuard, NoReplica, Overloaded
 from rolewise.agents.message import OUTSIDE
+from rolewise.fleet.limits import TASKS_IN_FLIGHT
 from rolewise.fleet.messenger import Envelope, Messenger
 from rolewise.fleet.routing.assign import assignments
-from rolewise.fleet.runtime import TASKS_IN_FLIGHT, TaskCounts
+from rolewise.fleet.runtime import TaskCounts
 from rolewise.fleet.task import Outcome, TaskRecord, TaskRequest, task_key
 from rolewise.graphs.interactions import Arm
 

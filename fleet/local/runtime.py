@@ -14,6 +14,7 @@ from rolewise.agents.agent import load_agent
 from rolewise.agents.message import Address
 from rolewise.fleet.gateway import Gateway
 from rolewise.fleet.ids import IdSource
+from rolewise.fleet.limits import TASKS_IN_FLIGHT
 from rolewise.fleet.local.memory import LocalMemory
 from rolewise.fleet.local.network import LocalLink, Network
 from rolewise.fleet.messenger import Messenger
@@ -23,7 +24,6 @@ from rolewise.fleet.replica import ReplicaCore
 from rolewise.fleet.routing.router import Router
 from rolewise.fleet.routing.table import RoutingTable
 from rolewise.fleet.runtime import (
-    TASKS_IN_FLIGHT,
     CapacityShort,
     Fenced,
     Observation,
