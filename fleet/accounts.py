@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from rolewise.fleet.limits import RESULTS_KEPT_S
 from rolewise.fleet.messenger import Envelope
 from rolewise.fleet.runtime import TaskCounts, TaskExpired
 from rolewise.fleet.task import Outcome, TaskRecord, task_key
@@ -24,9 +25,6 @@ TASKS_KEPT = 50_000
 
 BODIES_KEPT = 20_000
 """Tasks whose body is still there for a scorer; bodies may be large."""
-
-RESULTS_KEPT_S = 3600.0
-"""How long a result waits for whoever submitted the task."""
 
 ENDS = (Outcome.COMPLETED, Outcome.FAILED, Outcome.TIMED_OUT)
 

@@ -22,11 +22,12 @@ from typing import Any, Final, Protocol
 
 from rolewise.agents.errors import AgentError, LoopGuard, NoReplica, Overloaded
 from rolewise.agents.message import OUTSIDE
-from rolewise.fleet.accounts import ENDS, RESULTS_KEPT_S, Account, Accounts
+from rolewise.fleet.accounts import ENDS, Account, Accounts
 from rolewise.fleet.ledger import KeptTask, Ledger
+from rolewise.fleet.limits import RESULTS_KEPT_S, TASKS_IN_FLIGHT
 from rolewise.fleet.messenger import Envelope, Messenger
 from rolewise.fleet.routing.assign import assignments
-from rolewise.fleet.runtime import TASKS_IN_FLIGHT, TaskCounts
+from rolewise.fleet.runtime import TaskCounts
 from rolewise.fleet.task import Outcome, TaskRecord, TaskRequest, task_key
 from rolewise.graphs.interactions import Arm
 

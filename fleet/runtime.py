@@ -30,10 +30,6 @@ if TYPE_CHECKING:
     from rolewise.graphs.task_trees import TaskTrees
 
 
-TASKS_IN_FLIGHT = 10_000
-"""Tasks of a fleet that may run at a time, unless its file says otherwise."""
-
-
 class Fenced(Exception):
     """The call carried an older fencing number than the runtime has seen; nothing happened."""
 

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 
 from rolewise.agents.agent import load_agent
 from rolewise.agents.message import Address
-from rolewise.fleet.accounts import RESULTS_KEPT_S
 from rolewise.fleet.gateway import Gateway
 from rolewise.fleet.ids import IdSource
 from rolewise.fleet.incident import OWN_DEATHS, Incident, IncidentBook, IncidentKind
 from rolewise.fleet.ledger import Ledger, Pages
+from rolewise.fleet.limits import RESULTS_KEPT_S, TASKS_IN_FLIGHT
 from rolewise.fleet.local.memory import LocalMemory
 from rolewise.fleet.local.network import LocalLink, Network
 from rolewise.fleet.losses import settle_losses
@@ -27,7 +27,6 @@ from rolewise.fleet.replica import ReplicaCore
 from rolewise.fleet.routing.router import Router
 from rolewise.fleet.routing.table import RoutingTable
 from rolewise.fleet.runtime import (
-    TASKS_IN_FLIGHT,
     CapacityShort,
     Fenced,
     Observation,

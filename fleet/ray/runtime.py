@@ -16,8 +16,8 @@ from typing import Any, TypeVar, cast
 import ray
 from ray.exceptions import RayError, RayTaskError
 
-from rolewise.fleet.accounts import RESULTS_KEPT_S
 from rolewise.fleet.incident import Incident
+from rolewise.fleet.limits import RESULTS_KEPT_S, TASKS_IN_FLIGHT
 from rolewise.fleet.losses import settle_losses
 from rolewise.fleet.ray import names
 from rolewise.fleet.ray.environment import read_search_path
@@ -28,7 +28,7 @@ from rolewise.fleet.ray.replica import MAX_CONCURRENCY
 from rolewise.fleet.ray.staff import keeper_options
 from rolewise.fleet.ray.view import Settings
 from rolewise.fleet.routing.table import RoutingTable
-from rolewise.fleet.runtime import TASKS_IN_FLIGHT, Observation, VersionDefinition
+from rolewise.fleet.runtime import Observation, VersionDefinition
 from rolewise.fleet.task import TaskRecord, TaskRequest, task_key
 from rolewise.graphs.guard_limits import GuardLimits
 from rolewise.graphs.interaction_graph import InteractionWindows

@@ -7,9 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rolewise.agents.message import Address
-from rolewise.fleet.accounts import RESULTS_KEPT_S
+from rolewise.fleet.limits import RESULTS_KEPT_S, TASKS_IN_FLIGHT
 from rolewise.fleet.routing.table import RoutingTable
-from rolewise.fleet.runtime import TASKS_IN_FLIGHT
 from rolewise.graphs.guard_limits import GuardLimits
 
 

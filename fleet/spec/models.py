@@ -6,8 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from rolewise.fleet.accounts import RESULTS_KEPT_S
-from rolewise.fleet.runtime import TASKS_IN_FLIGHT
+from rolewise.fleet.limits import RESULTS_KEPT_S, TASKS_IN_FLIGHT
 from rolewise.fleet.spec.analysis import AnalysisTemplateSpec
 from rolewise.fleet.spec.base import (
     AgentPath,
