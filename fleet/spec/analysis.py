@@ -183,7 +183,7 @@ class PatternsSpec(Model):
     flood: Reaction = Field(
         default="rollback",
         description=(
-            "For three seconds canary tasks send ten times what is usual on an edge, and "
+            "For three seconds canary tasks send fifteen times what is usual on an edge, and "
             "baseline tasks do not. A flood (five times) that is not the canary's own beyond doubt "
             "pauses at most; `hold`: nothing but an alert."
         ),

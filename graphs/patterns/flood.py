@@ -26,7 +26,7 @@ from rolewise.graphs.pulse import Beat, Edge, EdgeArm, Sent
 CHI_SQUARE: Final = 23.93
 """One degree of freedom, one in a million."""
 LEAST_TIMES: Final = 5.0
-OWN_TIMES: Final = 10.0
+OWN_TIMES: Final = 15.0
 """A task that goes round in circles sends some times as much too; flags tell that, by its name."""
 TICKS_RUNNING: Final = 3
 KNOWN_AFTER: Final = 5
