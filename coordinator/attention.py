@@ -20,8 +20,9 @@ from rolewise.fleet.runtime import Fenced
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
-LOOK_LIMIT_S = 5.0
-"""A look that takes longer is broken off: without the fleet's word no step moves."""
+LOOK_LIMIT_S = 3.0
+"""A look that takes longer is broken off: without the fleet's word no step moves. Less than a lease
+lasts, which is renewed between looks."""
 LISTEN_S = 30.0
 
 

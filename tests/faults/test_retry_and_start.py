@@ -70,11 +70,11 @@ def test_of_a_retry_and_a_start_at_the_same_moment_one_is_taken() -> None:
     async def story(stage: Stage) -> None:
         old = await after_a_rollback(stage)
         plan = (await stage.fleets.plan("pair", "v2")).plan
-        ended = {name: list(entries) for name, entries in stage.store._streams.items()}
+        ended = {name: dict(entries) for name, entries in stage.store._streams.items()}
         for way in range(WAYS):
             store = Crossing(stage.clock)
             store.ways = random.Random(way)
-            store._streams.update({name: list(entries) for name, entries in ended.items()})
+            store._streams.update({name: dict(entries) for name, entries in ended.items()})
             askers = (journal_of(stage, store), journal_of(stage, store))
             answers = await asyncio.gather(
                 askers[0].request(old, Retry(at=stage.journal.now, by="ana")),

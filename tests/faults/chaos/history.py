@@ -175,7 +175,7 @@ class Nemesis:
             seed=seed,
             shape=world.shape,
             ending=ending,
-            logs={name: list(entries) for name, entries in world.store._streams.items()},
+            logs={name: list(log.values()) for name, log in world.store._streams.items()},
             last=await world.newest(),
             broken=tuple(world.fleet.broken),
             counts=counts,

@@ -74,10 +74,11 @@ def test_a_crash_loop_rolls_back():
         version="v3",
         state=ReplicaState.READY,
         restarts=3,
+        crashes=3,
         reason="out of memory",
     )
     found = facts(CANARY, analysis=Analysis(deadlock=False), replicas=[replica])
     assert [fact.sentence for fact in found] == [
-        "crash loop: supplier@v3#1 died 3 times: out of memory"
+        "crash loop: supplier@v3#1 died 3 times in ten minutes: out of memory"
     ]
     assert found[0].reaction == "rollback"
