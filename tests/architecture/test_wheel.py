@@ -73,7 +73,10 @@ def test_the_command_explains_itself(installed: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("fleet", "to", "exit_code", "phase"),
-    [("supply-chain", "v2", 0, "completed"), ("replay-retail", "assertions", 1, "rolled_back")],
+    [
+        ("supply-chain", "v3-deadlock", 1, "rolled_back"),
+        ("replay-retail", "assertions", 1, "rolled_back"),
+    ],
 )
 def test_packaged_fleets_rehearse_from_anywhere(
     installed: Path, tmp_path: Path, fleet: str, to: str, exit_code: int, phase: str
