@@ -210,7 +210,9 @@ class Care:
         elif entered.trouble:
             self._alone_times.pop(address, None)
             life = entered.life + entered.is_lost
-            crew.change(address, is_listed=True, trouble="", is_lost=False, life=life)
+            crew.change(
+                address, is_listed=True, trouble="", is_lost=False, is_silent=False, life=life
+            )
             await crew.tell_all()
         elif vital.view < crew.told or vital.table < crew.registry.table.number:
             await crew.tell(actor)
@@ -235,15 +237,18 @@ class Care:
         elif now - since >= OUT_OF_REACH_S and not entered.is_lost:
             reason = f"it has not answered for {now - since:.0f} s"
             crew.report(IncidentKind.OUT_OF_REACH, str(address), reason, address)
-            await self._suspend(address, reason, is_lost=True)
+            await self._suspend(address, reason, is_lost=True, is_silent=True)
 
-    async def _suspend(self, address: Address, reason: str, *, is_lost: bool) -> None:
+    async def _suspend(
+        self, address: Address, reason: str, *, is_lost: bool, is_silent: bool = False
+    ) -> None:
         """Let a replica get no more messages; if it is lost, let those that it had fail."""
         entered = self._crew.registry.replicas.get(address)
         if entered is None or (entered.trouble, entered.is_lost) == (reason, is_lost):
             return
         is_news = not entered.trouble or entered.is_lost != is_lost
-        self._crew.change(address, is_listed=False, trouble=reason, is_lost=is_lost)
+        fields = {"trouble": reason, "is_lost": is_lost, "is_silent": is_silent}
+        self._crew.change(address, is_listed=False, **fields)
         if is_news:
             await self._crew.tell_all()
 

@@ -153,24 +153,23 @@ class FleetHead:
 
     async def waits(self, replicas: Collection[str] | None, recent: bool) -> Round:
         """Return the waits of replicas, all or those named, and who did not answer."""
-        entered = self._registry.replicas
+        entered = {
+            address: one
+            for address, one in self._registry.replicas.items()
+            if replicas is None or str(address) in replicas
+        }
         asked = {
-            str(address): actor
-            for address, actor in self._actors.items()
-            if (replicas is None or str(address) in replicas)
-            # One that still starts has no waits, and may take minutes to answer.
-            and address in entered
-            and (entered[address].is_listed or entered[address].is_draining)
+            str(a): self._actors[a] for a in self._actors if a in entered and entered[a].has_waits
         }
         found = await asyncio.gather(
             *(self.call(actor.waits.remote(recent)) for actor in asked.values())
         )
         answers = dict(zip(asked, found, strict=True))
+        silent = {str(address) for address, one in entered.items() if one.is_silent}
+        silent |= {name for name, answer in answers.items() if isinstance(answer, Exception)}
         # None: it has not joined the fleet yet, and nothing can wait there.
-        return join_rounds(
-            [answer for answer in answers.values() if isinstance(answer, Round)],
-            blind=[name for name, answer in answers.items() if isinstance(answer, Exception)],
-        )
+        told = [answer for answer in answers.values() if isinstance(answer, Round)]
+        return join_rounds(told, blind=sorted(silent))
 
     async def stop(self) -> None:
         """End all replicas and make no new ones."""

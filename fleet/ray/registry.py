@@ -37,6 +37,7 @@ class Entered:
         place: Where its last life has joined from.
         trouble: Why it does not take messages now, in words; empty when nothing ails it.
         is_lost: What it had been sent will not be answered.
+        is_silent: It is lost for its silence alone: it may live, and hold what others wait for.
     """
 
     version: VersionDefinition
@@ -47,6 +48,12 @@ class Entered:
     place: Place | None = None
     trouble: str = ""
     is_lost: bool = False
+    is_silent: bool = False
+
+    @property
+    def has_waits(self) -> bool:
+        """Whether it can be asked for its waits: one that still starts may take minutes."""
+        return self.is_listed or self.is_draining or (bool(self.trouble) and not self.is_lost)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
