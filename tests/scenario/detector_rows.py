@@ -1,6 +1,6 @@
 """What each detector was seen to do: one row for each injected failure, written into the docs.
 
-`python -m tests.scenario.detector_rows > docs/detectors.md` plays all of them and writes the page.
+`python -m tests.scenario.detector_rows` plays all of them and prints the table, with its heading.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ def render_page(rows: Iterable[Row]) -> str:
         "# What the detectors detect",
         "",
         "Each row is a failure that was injected into a fleet in virtual time, what fired, how",
-        "long after it was there to be seen, and a look-alike with what was said of that. The page",
-        "is written by playing them: `python -m tests.scenario.detector_rows > docs/detectors.md`.",
+        "long after it was there to be seen, and a look-alike with what was said of that. The",
+        "table is written by playing them: `python -m tests.scenario.detector_rows`.",
         "",
         "| # | what goes wrong | what fires | after | stays silent |",
         "| --- | --- | --- | --- | --- |",
