@@ -50,7 +50,9 @@ def tell_event(event: Event, plan: Plan) -> str:  # noqa: C901, PLR0912 (one fla
     match event:
         case RolloutStarted(rollout=rollout, reason=reason):
             moves = ", ".join(_move(stage) for stage in event.plan.stages)
-            return _because(f"rollout {rollout} started: {moves}", reason)
+            told = _because(f"rollout {rollout} started: {moves}", reason)
+            left = ", ".join(f"{role} {version}" for role, version in event.leftovers)
+            return f"{told}; first it clears up what {event.left_by} left: {left}" if left else told
         case StageStarted(stage=index):
             stage = plan.stages[index]
             return f"stage {_of(index, plan)} started: {_move(stage)}"

@@ -27,6 +27,7 @@ from rolewise.coordinator.rollout.events import (
     WeightSet,
 )
 from rolewise.coordinator.rollout.evolve import replay
+from rolewise.coordinator.rollout.leftovers import clear_up
 from rolewise.coordinator.rollout.rollback import next_of_rollback, request_replicas
 from rolewise.coordinator.rollout.routes import make_stable
 from rolewise.coordinator.rollout.state import Phase, Rollout, StageStatus
@@ -62,9 +63,9 @@ def _next_events(state: Rollout, at: datetime) -> Events:
     if state.pending is not None:
         return ()
     if state.phase is Phase.ROLLING_BACK:
-        return next_of_rollback(state, at)
+        return clear_up(state, at) or next_of_rollback(state, at)
     if state.phase is Phase.PROGRESSING:
-        return _next_of_stage(state, state.plan.stages[state.stage], at)
+        return clear_up(state, at) or _next_of_stage(state, state.plan.stages[state.stage], at)
     return ()
 
 

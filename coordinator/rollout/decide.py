@@ -196,7 +196,9 @@ TABLE: Final[dict[tuple[Phase | None, type[Request]], Rule]] = {
     ),
     (Phase.PENDING, requests.Pause): Rule(effect=verbs.pause, says="does not begin", to=(_PAUSED,)),
     (Phase.PENDING, requests.Abort): Rule(
-        effect=verbs.abort, says="ends at once: no stage has begun", to=(_UNDONE,)
+        effect=verbs.abort,
+        says="ends at once, no stage has begun; or as soon as the leftovers of another are gone",
+        to=(_UNDONE, _BACK),
     ),
     (Phase.PENDING, requests.Tick): Rule(
         effect=ticks.tick_pending, says="the first stage starts", to=(_ON,)

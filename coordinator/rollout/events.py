@@ -50,12 +50,19 @@ class _Recorded:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RolloutStarted(_Recorded):
-    """The rollout exists; its plan will not change any more."""
+    """The rollout exists; its plan will not change any more.
+
+    Attributes:
+        left_by: The rollout before, when it could not finish its way back.
+        leftovers: (role, version) pairs that it may have left in the fleet.
+    """
 
     rollout: str
     plan: Plan
     table: RoutingTable
     salt: str
+    left_by: str = ""
+    leftovers: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -161,6 +161,9 @@ def _start(event: RolloutStarted) -> Rollout:
         started_at=event.at,
         started_by=event.by,
         replicas={(s.role, s.from_version): s.replicas for s in event.plan.stages},
+        left_by=event.left_by,
+        leftovers=frozenset(event.leftovers),
+        is_table_due=bool(event.leftovers),
     )
 
 
@@ -197,12 +200,20 @@ def _acknowledge(state: Rollout, *, ok: bool) -> Rollout:
     if not ok:
         return replace(state, failures=state.failures + 1)
     done = replace(state, pending=None, failures=0)
+    if isinstance(state.pending, InstallTable):
+        return replace(done, is_table_due=False)
     if not isinstance(state.pending, ScaleVersion):
         return done
     key = (state.pending.role, state.pending.version)
-    stopped = state.stopped | {key} if state.pending.replicas == 0 else state.stopped
     replicas = {**state.replicas, key: state.pending.replicas}
-    return replace(done, replicas=replicas, stopped=stopped)
+    if state.pending.replicas:
+        return replace(done, replicas=replicas)
+    return replace(
+        done,
+        replicas=replicas,
+        stopped=state.stopped | {key},
+        leftovers=state.leftovers - {key},
+    )
 
 
 def _begin_rollback(state: Rollout, event: RollbackBegun) -> Rollout:

@@ -43,6 +43,8 @@ class Start(_Request):
     Attributes:
         table: The fleet's routing table now; this rollout's tables are numbered on from it.
         salt: Random text; each trial of this rollout draws its cohort with a salt made from it.
+        left_by: The rollout before, when it could not finish its way back.
+        leftovers: (role, version) pairs that it may have left in the fleet.
     """
 
     rollout: str
@@ -51,6 +53,8 @@ class Start(_Request):
     salt: str
     by: str
     reason: str = ""
+    left_by: str = ""
+    leftovers: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,6 +22,7 @@ from rolewise.coordinator.rollout.events import (
     TableChanged,
     WeightSet,
 )
+from rolewise.coordinator.rollout.leftovers import what_to_clear_up
 from rolewise.coordinator.rollout.routes import withdraw_new
 from rolewise.coordinator.rollout.state import Rollout, StageStatus
 
@@ -87,6 +88,7 @@ def what_is_left(state: Rollout, detail: str = "") -> tuple[str, ...]:
     if state.pending is not None:
         lines = (": ".join(filter(None, (describe_command(state.pending), detail))),)
     stages = () if state.rollback is None else state.rollback.stages
+    lines += what_to_clear_up(state)
     return lines + tuple(
         f"bring {state.plan.stages[i].role} back to {state.plan.stages[i].from_version}"
         for i in stages

@@ -115,6 +115,9 @@ class Rollout:
         pending: The command that everything waits for.
         failures: Failed attempts at it.
         left: What a failed rollback has left undone.
+        left_by: The rollout before, when it could not finish its way back.
+        leftovers: Versions that it may have left in the fleet; they are stopped first of all.
+        is_table_due: It is not known which table the fleet has, so a new one has to be installed.
         fencing: Number of the lease of the last controller that took over; 0 when none has.
         unread: Why the log cannot be read beyond this state, in words: a newer Rolewise wrote on.
             Nothing may be asked then, and nothing is to be done. Empty when it was read to its end.
@@ -153,6 +156,9 @@ class Rollout:
     pending: Command | None = None
     failures: int = 0
     left: tuple[str, ...] = ()
+    left_by: str = ""
+    leftovers: frozenset[RoleVersion] = frozenset()
+    is_table_due: bool = False
     fencing: int = 0
     unread: str = ""
 

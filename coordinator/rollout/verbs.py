@@ -56,6 +56,8 @@ def start(_state: Rollout, request: requests.Start) -> Events:
             plan=request.plan,
             table=request.table,
             salt=request.salt,
+            left_by=request.left_by,
+            leftovers=request.leftovers,
         ),
     )
 

@@ -85,6 +85,8 @@ FIELDS = {
     "full": st.booleans(),
     "stages": st.lists(NUMBERS, max_size=3).map(tuple),
     "facts": FACTS,
+    "left_by": TEXT,
+    "leftovers": st.lists(st.tuples(TEXT, TEXT), max_size=2).map(tuple),
     "left": st.just(("stop supplier v2",)),
     "holder": TEXT,
     "fencing": NUMBERS,

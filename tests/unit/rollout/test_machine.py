@@ -9,7 +9,13 @@ from datetime import timedelta
 
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+)
 
 from rolewise.coordinator.judge.analysis import Analysis
 from rolewise.coordinator.judge.verdict import Ruling
@@ -38,6 +44,7 @@ from rolewise.coordinator.rollout.events import (
     WeightSet,
 )
 from rolewise.coordinator.rollout.evolve import evolve, replay
+from rolewise.coordinator.rollout.leftovers import left_behind
 from rolewise.coordinator.rollout.requests import Verb
 from rolewise.coordinator.rollout.state import (
     NOT_STARTED,
@@ -183,6 +190,32 @@ class RolloutMachine(RuleBasedStateMachine):
     def retry(self):
         self.ask(requests.Retry(at=self.now, by="ana"))
 
+    @precondition(lambda self: self.state.phase is Phase.FAILED)
+    @rule(plan=plans())
+    def another_begins_where_one_could_not_finish(self, plan):
+        before, release = self.state, self.state.release
+        stages = tuple(
+            replace(
+                stage,
+                from_version=release[stage.role],
+                to_version="v1" if release[stage.role] == "v2" else "v2",
+            )
+            for stage in plan.stages
+            if stage.role in release
+        )
+        moves = {stage.role: stage.to_version for stage in stages}
+        plan = replace(plan, stages=stages, from_release=release, to_release={**release, **moves})
+        self.state, self.log = NOT_STARTED, []
+        self.ask(
+            replace(
+                a_start(plan, at=self.now),
+                rollout="r-2",
+                table=before.table,
+                left_by=before.id,
+                leftovers=left_behind(before),
+            )
+        )
+
     @rule()
     def undo(self):
         answer = self.ask(requests.Undo(at=self.now, by="ana"))
@@ -282,6 +315,9 @@ class RolloutMachine(RuleBasedStateMachine):
             assert (route.stable, route.canary, route.weight) == (runs, "", 0.0)
             assert self.fleet.replicas[stage.role, runs] == stage.replicas
             assert self.fleet.replicas.get((stage.role, gone), 0) == 0
+        stable = {(route.role, route.stable) for route in self.fleet.table.routes}
+        there = {which for which, many in self.fleet.replicas.items() if many}
+        assert there == stable, "what another rollout has left is stopped too"
 
     def teardown(self):
         """Abort ends on stable, whatever came before, once commands are carried out."""

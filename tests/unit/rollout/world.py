@@ -103,6 +103,11 @@ class Story:
         assert self.state == before
         return answer
 
+    def begin_again(self, start: requests.Start) -> Story:
+        """Go on with another rollout of the same fleet."""
+        self.state, self.log = NOT_STARTED, []
+        return self.take(start)
+
     def tick(self, ruling: str = "", *, after_s: float = 0.0, facts: tuple[HardFact, ...] = ()):
         self.now += timedelta(seconds=after_s)
         verdict = says(ruling) if ruling else None
