@@ -1,15 +1,25 @@
-"""Facts that need no statistics: a confirmed deadlock, a crash loop. Pure: observations in."""
+"""Facts that need no statistics: a deadlock, a crash loop, lost nodes. Pure: observations in."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime, timedelta
 
+from rolewise.coordinator.fleet_log import FleetIncident
 from rolewise.coordinator.judge.analysis import Analysis
 from rolewise.coordinator.judge.verdict import HardFact
 from rolewise.coordinator.rollout.state import Trial
+from rolewise.fleet.incident import IncidentKind
 from rolewise.fleet.runtime import ReplicaStatus
 from rolewise.graphs.deadlock import Deadlock
 from rolewise.graphs.involvement import Involvement, judge_involvement
+
+NODE_LOSSES = 3
+"""Times that a node was lost with a replica of the canary, and hardly one of the others, until
+people are asked. Where either is hit as likely, that happens once in eight times at most."""
+
+ONE_LOSS = timedelta(seconds=60)
+"""Replicas whose node was lost within this time of each other were lost with one node."""
 
 
 def find_facts(
@@ -18,6 +28,7 @@ def find_facts(
     *,
     deadlocks: Sequence[Deadlock],
     replicas: Sequence[ReplicaStatus],
+    incidents: Sequence[FleetIncident] = (),
     tasks_canary: int = 0,
     tasks_baseline: int = 0,
 ) -> tuple[HardFact, ...]:
@@ -28,6 +39,7 @@ def find_facts(
         analysis: Which facts count.
         deadlocks: Those confirmed now.
         replicas: All replicas.
+        incidents: What went wrong with the fleet's processes since the rollout began.
         tasks_canary: Tasks of the canary's arm that have ended: they are in no deadlock.
         tasks_baseline: The same of the baseline's arm.
     """
@@ -47,6 +59,7 @@ def find_facts(
         ]
     if analysis.restart_limit:
         facts += _crash_loops(trial, analysis.restart_limit, replicas)
+    facts += _lost_nodes(trial, incidents)
     return tuple(facts)
 
 
@@ -73,6 +86,46 @@ def _crash_loops(trial: Trial, limit: int, replicas: Sequence[ReplicaStatus]) ->
         for one in of_role
         if one.version == trial.version and one.crashes >= limit
     ]
+
+
+def _lost_nodes(trial: Trial, incidents: Sequence[FleetIncident]) -> list[HardFact]:
+    """Ask people when nodes are lost again and again, and always with the canary.
+
+    What was lost with a node counts against no version. But a version may be what brings its
+    nodes down, and then it would be promoted on the tasks that it left alive.
+    """
+    lost = [
+        one
+        for one in incidents
+        if one.kind is IncidentKind.NODE_LOST and one.what.startswith(f"{trial.role}@")
+    ]
+    node = f"{trial.role}@{trial.version}#"
+    canary = _count_losses([one.at for one in lost if one.what.startswith(node)])
+    others = _count_losses([one.at for one in lost if not one.what.startswith(node)])
+    if canary < NODE_LOSSES or others * 2 > canary:
+        return []
+    return [
+        HardFact(
+            kind="lost_nodes",
+            sentence=(
+                f"{canary} times in this rollout a node was lost that carried {trial.role} "
+                f"{trial.version}, {others} times one that carried another version of it: does it "
+                "bring its nodes down? Tasks that were lost with a node are left out of the verdict"
+            ),
+            reaction="pause",
+            key=f"lost nodes {trial.role} {trial.version}",
+        )
+    ]
+
+
+def _count_losses(moments: Sequence[datetime]) -> int:
+    """Return how many nodes were lost, by when their replicas were."""
+    losses = 0
+    last: datetime | None = None
+    for moment in sorted(moments):
+        if last is None or moment - last > ONE_LOSS:
+            losses, last = losses + 1, moment
+    return losses
 
 
 def _mean(figures: Sequence[int]) -> float:

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from heapq import nsmallest
 from math import floor
 from typing import Any, Final, NamedTuple
 
@@ -107,6 +108,14 @@ class Beat:
         tasks = {arm: self.tasks.get(arm, 0) + other.tasks.get(arm, 0) for arm in sorted(arms)}
         return Beat(at=self.at, sent=sent, tasks=tasks)
 
+    def without(self, arm: Arm) -> Beat:
+        """Return what the tasks of the other arms sent."""
+        return Beat(
+            at=self.at,
+            sent={where: sent for where, sent in self.sent.items() if where.arm is not arm},
+            tasks={other: many for other, many in self.tasks.items() if other is not arm},
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Beats:
@@ -151,22 +160,24 @@ class Pulse:
         self._close(floor(now_s - self._lag_s + CLOCK_S) - OPEN_S)
         records = batch.records
         self._note_failures(records, now_s)
-        is_sent = (records["ev"] == Happening.SENT) & (records["flags"] & MIRRORED == 0)
-        if not is_sent.any():
+        places = np.flatnonzero(
+            (records["ev"] == Happening.SENT) & (records["flags"] & MIRRORED == 0)
+        )
+        if not len(places):
             return
-        sent = records[is_sent]
-        second = self._seconds(sent["t"], int(records["t"].max()), now_s)
-        edge = self._edge_numbers(batch, sent)
+        second = self._seconds(records["t"][places], int(records["t"].max()), now_s)
+        edge, task = self._edge_numbers(batch, places), records["task"][places]
         offset = (second - second.min()).astype(np.uint64)
         where = (offset << np.uint64(32)) | edge.astype(np.uint64)
         # Two different pairs share a number once in 2^64 times.
-        heads, row = group(_mixed(np.ascontiguousarray(sent["task"]), where))
+        heads, row = group(_mixed(task, where))
         messages = np.bincount(row, minlength=len(heads))
-        again = np.bincount(row, self._is_again(sent), len(heads)).astype(np.int64)
+        is_again = self._is_again(records, places, task)
+        again = np.bincount(row, is_again, len(heads)).astype(np.int64)
         for number in np.unique(second[heads]).tolist():
             chosen = second[heads] == number
             parts = self._open.setdefault(number, _Parts())
-            parts.task.append(sent["task"][heads[chosen]])
+            parts.task.append(task[heads[chosen]])
             parts.edge.append(edge[heads[chosen]])
             parts.messages.append(messages[chosen])
             parts.again.append(again[chosen])
@@ -186,18 +197,19 @@ class Pulse:
         if len(failed):
             self._failed.append((now_s, _mixed(failed["task"], failed["dig"]), failed["t"]))
 
-    def _is_again(self, sent: Records) -> npt.NDArray[np.bool_]:
-        again: npt.NDArray[np.bool_] = sent["flags"] >> ATTEMPT > 0
+    def _is_again(self, records: Records, places: Ints, task: Keys) -> npt.NDArray[np.bool_]:
+        again: npt.NDArray[np.bool_] = records["flags"][places] >> ATTEMPT > 0
         if not self._failed:
             return again
         keys = np.concatenate([keys for _, keys, _ in self._failed])
         at = np.concatenate([times for _, _, times in self._failed])
         order = np.lexsort((at, keys))
         keys, at = keys[order], at[order]
-        wanted = _mixed(sent["task"], sent["dig"])
+        digest = records["dig"][places]
+        wanted = _mixed(task, digest)
         first = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
-        is_known = (keys[first] == wanted) & (sent["dig"] != NONE)
-        again |= is_known & (at[first] <= sent["t"])
+        is_known = (keys[first] == wanted) & (digest != NONE)
+        again |= is_known & (at[first] <= records["t"][places])
         return again
 
     def _seconds(self, at_ns: Times, newest_ns: int, now_s: float) -> Ints:
@@ -205,13 +217,13 @@ class Pulse:
         seconds: Ints = np.floor(now_s - ago_s).astype(np.int64)
         return np.clip(seconds, self._first_open, floor(now_s + CLOCK_S))
 
-    def _edge_numbers(self, batch: Batch, sent: npt.NDArray[np.void]) -> Ints:
-        code = np.zeros(len(sent), np.uint64)
+    def _edge_numbers(self, batch: Batch, places: Ints) -> Ints:
+        code = np.zeros(len(places), np.uint64)
         for name in ("src", "dst", "kind", "arm"):
-            code = (code << np.uint64(16)) | sent[name].astype(np.uint64)
+            code = (code << np.uint64(16)) | batch.records[name][places].astype(np.uint64)
         heads, row = group(code)
         numbers = []
-        for head in sent[heads]:
+        for head in batch.records[places[heads]]:
             roles = (batch.nodes.get(int(head[side]), "") for side in ("src", "dst"))
             src, dst = (node.partition("@")[0] for node in roles)
             where = EdgeArm((src, dst, batch.kinds.get(int(head["kind"]), "")), Arm(head["arm"]))
@@ -262,7 +274,7 @@ def _all(parts: Iterable[Beats]) -> Iterable[Beat]:
 
 
 def _heaviest(tasks: Iterable[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
-    return tuple(sorted(tasks, key=lambda one: (-one[1], one[0]))[:HEAVY_NAMED])
+    return tuple(nsmallest(HEAVY_NAMED, tasks, key=lambda one: (-one[1], one[0])))
 
 
 def _mixed(task: Keys, where: npt.NDArray[Any]) -> Keys:

@@ -31,8 +31,8 @@ class Fleet:
         return Beats(until=len(self.beats), beats=tuple(self.beats[after + 1 :]))
 
 
-async def look(watch: FloodWatch, fleet: Fleet, **options) -> None:
-    await watch.look(float(len(fleet.beats)), Analysis(**options))
+async def look(watch: FloodWatch, fleet: Fleet, *, weight: float = 50.0, **options) -> None:
+    await watch.look(float(len(fleet.beats)), Analysis(**options), weight=weight)
 
 
 async def test_a_flood_is_a_fact_while_it_goes_on() -> None:
@@ -61,6 +61,8 @@ async def test_one_that_comes_after_a_crash_knows_what_is_usual_at_once() -> Non
     fleet.live(FLOOD, 3)
     watch = FloodWatch("shop", fleet)
     await look(watch, fleet)
+    fleet.live(FLOOD, 3)
+    await look(watch, fleet)
     assert len(watch.facts) == 1
     watch.forget()
     assert (watch.facts, watch.alerts) == ((), ())
@@ -69,10 +71,28 @@ async def test_one_that_comes_after_a_crash_knows_what_is_usual_at_once() -> Non
     assert watch.facts == (), "it is over by now"
 
 
+async def test_a_flood_of_the_trial_before_is_not_the_next_ones() -> None:
+    fleet = Fleet()
+    watch = FloodWatch("shop", fleet)
+    fleet.live(USUAL, 20)
+    fleet.live(FLOOD, 5)
+    for _ in range(3):  # its replicas start; the last canary's tasks are still on their way out
+        await look(watch, fleet, weight=0.0)
+        assert (watch.facts, watch.alerts) == ((), ())
+        fleet.live(FLOOD)
+    await look(watch, fleet, weight=5.0)
+    assert watch.facts == ()
+    fleet.live(USUAL, 2)
+    fleet.live(FLOOD, 3)
+    await look(watch, fleet, weight=5.0)
+    assert [fact.kind for fact in watch.facts] == ["flood"], "its own one is"
+
+
 async def test_where_the_plan_holds_it_is_an_alert_only() -> None:
     fleet = Fleet()
     watch = FloodWatch("shop", fleet)
     fleet.live(USUAL, 20)
+    await look(watch, fleet)
     fleet.live(FLOOD, 3)
     await look(watch, fleet, on_flood="hold")
     assert watch.facts == ()
@@ -83,5 +103,5 @@ async def test_it_does_not_ask_at_every_pass() -> None:
     fleet = Fleet()
     watch = FloodWatch("shop", fleet)
     for now_s in (0.0, LOOK_S / 2, LOOK_S):
-        await watch.look(now_s, Analysis())
+        await watch.look(now_s, Analysis(), weight=0.0)
     assert len(fleet.asked) == 2

@@ -1,8 +1,14 @@
-"""What a confirmed deadlock or a crash loop does to a rollout, in words."""
+"""What a confirmed deadlock, a crash loop or lost nodes do to a rollout, in words."""
 
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from rolewise.coordinator.fleet_log import FleetIncident
 from rolewise.coordinator.guards import find_facts
 from rolewise.coordinator.judge.analysis import Analysis
 from rolewise.coordinator.rollout.state import Trial
+from rolewise.fleet.incident import IncidentKind
 from rolewise.fleet.runtime import ReplicaState, ReplicaStatus
 from rolewise.graphs.deadlock import find_deadlocks
 from rolewise.graphs.snapshot_columns import read_round
@@ -12,13 +18,14 @@ CANARY = Trial(role="supplier", version="v3", salt="s")
 OTHER = Trial(role="carrier", version="v2", salt="s")
 
 
-def facts(trial, *, analysis=None, blind=(), replicas=(), tasks=(45, 450), **waits):
+def facts(trial, *, analysis=None, blind=(), replicas=(), tasks=(45, 450), incidents=(), **waits):
     fleet = read_round(mutual_ask(**waits), blind=blind)
     return find_facts(
         trial,
         analysis or Analysis(),
         deadlocks=find_deadlocks(fleet, fleet),
         replicas=replicas,
+        incidents=incidents,
         tasks_canary=tasks[0],
         tasks_baseline=tasks[1],
     )
@@ -82,3 +89,47 @@ def test_a_crash_loop_rolls_back():
         "crash loop: supplier@v3#1 died 3 times in ten minutes: out of memory"
     ]
     assert found[0].reaction == "rollback"
+
+
+def lost(*nodes, minutes=5.0, kind=IncidentKind.NODE_LOST):
+    """Each a string of the versions of the supplier that had a replica on it."""
+    began = datetime(2026, 1, 5, tzinfo=UTC)
+    return [
+        FleetIncident(
+            at=began + timedelta(minutes=minutes * number, seconds=place),
+            by="rolewise",
+            number=number * 10 + place,
+            kind=kind,
+            what=f"supplier@{name}#{place}",
+            reason="",
+        )
+        for number, names in enumerate(nodes)
+        for place, name in enumerate(names.split())
+    ]
+
+
+@pytest.mark.parametrize(
+    ("incidents", "is_paused"),
+    [
+        (lost("v3", "v3", "v3"), True),
+        (lost("v3 v3 v3", "v3 v3"), False),
+        (lost("v3", "v3", "v3", minutes=0.3), False),
+        (lost("v3", "v3", "v3", "v1"), True),
+        (lost("v3 v1", "v3", "v3 v2"), False),
+        (lost("v33", "v33", "v33"), False),
+        (lost("v3", "v3", "v3", kind=IncidentKind.OUT_OF_REACH), False),
+    ],
+)
+def test_nodes_that_are_lost_with_the_canary_alone_pause_it(incidents, is_paused):
+    found = facts(CANARY, analysis=Analysis(deadlock=False), incidents=incidents)
+    assert [fact.reaction for fact in found] == (["pause"] if is_paused else [])
+    assert not facts(OTHER, analysis=Analysis(deadlock=False), incidents=incidents)
+
+
+def test_lost_nodes_in_words():
+    (fact,) = facts(CANARY, analysis=Analysis(deadlock=False), incidents=lost("v3", "v3", "v3"))
+    assert fact.sentence == (
+        "3 times in this rollout a node was lost that carried supplier v3, 0 times one that "
+        "carried another version of it: does it bring its nodes down? Tasks that were lost with a "
+        "node are left out of the verdict"
+    )
