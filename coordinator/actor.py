@@ -79,7 +79,6 @@ class Coordinator:
         await Controller(
             fleet=self._fleet,
             journal=journal,
-            store=store,
             runtime=runtime,
             definitions=definitions_of(spec),
             holder=self._holder,

@@ -16,6 +16,7 @@ from rolewise.agents.agent import AgentImportError
 from rolewise.coordinator.asking import check_readable
 from rolewise.coordinator.attention import Attention
 from rolewise.coordinator.errors import RolewiseError
+from rolewise.coordinator.fleet_log import FleetIncident
 from rolewise.coordinator.flood_watch import FloodWatch
 from rolewise.coordinator.guards import find_facts
 from rolewise.coordinator.incident_watch import IncidentWatch
@@ -33,8 +34,7 @@ from rolewise.coordinator.rollout.commands import (
 )
 from rolewise.coordinator.rollout.requests import Acknowledge, TakeOver, Tick
 from rolewise.coordinator.rollout.state import Rollout, pending_commands
-from rolewise.coordinator.store.port import Lease, LeaseLost, Store, StoreUnavailable
-from rolewise.coordinator.store.watched import WatchedStore
+from rolewise.coordinator.store.port import Lease, LeaseLost, StoreUnavailable
 from rolewise.coordinator.waits import WaitsLookout
 from rolewise.fleet.runtime import CapacityShort, Fenced, Runtime, VersionDefinition
 from rolewise.fleet.scoring import Aside
@@ -60,8 +60,7 @@ class Controller:
 
     Args:
         fleet: The fleet's name.
-        journal: The logs.
-        store: For the lease.
+        journal: The logs; its store has the lease, too.
         runtime: The fleet.
         definitions: (role, version) -> definition, of everything that the fleet's file names.
         holder: Tells this controller from others that want the same lease.
@@ -75,7 +74,6 @@ class Controller:
         *,
         fleet: str,
         journal: Journal,
-        store: Store,
         runtime: Runtime,
         definitions: Mapping[tuple[str, str], VersionDefinition],
         holder: str,
@@ -85,7 +83,7 @@ class Controller:
     ) -> None:
         self._fleet = fleet
         self._journal = journal
-        self._store = WatchedStore(store, lambda: journal.now)
+        self._store = journal.store
         self._runtime = runtime
         self._definitions = definitions
         self._holder = holder
@@ -95,10 +93,11 @@ class Controller:
         self._fencing = 0
         self._took_over = False
         self._ordinal = 0
+        self._told: tuple[FleetIncident, ...] = ()
         self._trouble = ""
         self._attention = Attention(journal)
         self._incidents = IncidentWatch(fleet, journal, runtime)
-        self._judging = Judging(store, runtime, aside=aside)
+        self._judging = Judging(journal.store, runtime, aside=aside)
         self._lookout = WaitsLookout(fleet, runtime)
         self._patterns = PatternWatch(runtime, aside=aside)
         self._floods = FloodWatch(fleet, runtime)
@@ -173,6 +172,7 @@ class Controller:
         fleet = await self._journal.fleet(self._fleet)
         state = await self._journal.last_rollout(fleet)
         self._ordinal = len(fleet.rollouts)
+        self._told = fleet.incidents
         if unread := fleet.unread or state.unread:
             await self._forget()
             if self._lease is not None:
@@ -190,7 +190,7 @@ class Controller:
         if lease.fencing != self._fencing:
             await self._runtime.fence(lease.number())
             self._fencing, self._took_over = lease.fencing, True
-        self._lease = lease
+        self._lease = self._judging.lease = lease
         return lease
 
     def _tell(self, trouble: str) -> None:
@@ -217,13 +217,16 @@ class Controller:
             verdict = await self._rule(judge, state, observation.now_s)
             await self._lookout.look(observation.now_s, canary=(trial.role, trial.version))
             await self._patterns.look(trial, stage.analysis, observation.tasks)
-            await self._floods.look(observation.now_s, stage.analysis)
+            await self._floods.look(observation.now_s, stage.analysis, weight=state.weight)
             await self._publish_alerts(observation.now_s)
             facts = find_facts(
                 trial,
                 stage.analysis,
                 deadlocks=self._lookout.deadlocks,
                 replicas=observation.replicas,
+                incidents=[
+                    one for one in self._told if state.started_at and one.at >= state.started_at
+                ],
                 tasks_canary=judge.counts[1],
                 tasks_baseline=judge.counts[0],
             )

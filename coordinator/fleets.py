@@ -350,7 +350,8 @@ async def bring_up(
     """Start what should run and put its table in force; safe to repeat.
 
     That is every role's stable version, or all that the fleet's last rollout has asked for, if that
-    is under way.
+    is under way. If none is, nothing else stays: a fleet that outlived its server may still have
+    what a failed rollout left, or versions that the file has no more.
     """
     assert fleet.registered is not None  # noqa: S101
     goes_on = fleet.holds_back(last)
@@ -366,3 +367,11 @@ async def bring_up(
         )
     )
     await runtime.install(last.table if goes_on else fleet.registered.table, fencing=fencing)
+    if not goes_on:
+        there = {(one.role, one.version) for one in (await runtime.observe()).replicas}
+        for role, ver in sorted(there - wanted.keys()):
+            unwanted = VersionDefinition(
+                role=role, version=ver, content_hash="", agent="", config={}
+            )
+            await runtime.drain(role, ver, 0.0, fencing=fencing)
+            await runtime.scale(unwanted, 0, fencing=fencing)

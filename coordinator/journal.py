@@ -30,6 +30,7 @@ from rolewise.coordinator.plan.plan import Plan
 from rolewise.coordinator.rollout.codec import decode_event, encode_event, readable
 from rolewise.coordinator.rollout.events import Event
 from rolewise.coordinator.rollout.evolve import replay
+from rolewise.coordinator.rollout.leftovers import left_behind
 from rolewise.coordinator.rollout.requests import Request, Retry, Start, Tick
 from rolewise.coordinator.rollout.state import NOT_STARTED, Rollout
 from rolewise.coordinator.store.packed import PackedLogs
@@ -178,6 +179,7 @@ class Journal(Bulletin):
                     hint=f"rolewise rollout watch {last.id}",
                 )
             table = state.registered.table if state.is_fresh else last.table
+            leftovers = () if state.is_fresh else left_behind(last)
             request = Start(
                 at=self._now(),
                 rollout=f"{fleet}-{len(state.rollouts) + 1}",
@@ -186,6 +188,8 @@ class Journal(Bulletin):
                 salt=salt,
                 by=by,
                 reason=reason,
+                left_by=last.id if leftovers else "",
+                leftovers=leftovers,
             )
             events = ask_machine(NOT_STARTED, request)
             entry = RolloutCreated(

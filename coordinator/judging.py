@@ -23,7 +23,7 @@ from rolewise.coordinator.judge.judge import Judge
 from rolewise.coordinator.judge.verdict import Ruling
 from rolewise.coordinator.rollout.state import Rollout, Trial
 from rolewise.coordinator.scoring import Scoring
-from rolewise.coordinator.store.port import Store
+from rolewise.coordinator.store.port import Lease, Store
 from rolewise.fleet.runtime import Observation, Runtime
 from rolewise.fleet.scoring import Aside
 from rolewise.fleet.task import TaskRecord
@@ -41,7 +41,7 @@ class Judging:
     """The judge of one fleet's running trial.
 
     Args:
-        store: Keeps what the judge has counted.
+        store: Keeps what the judge has counted, as long as `lease` is the latest.
         runtime: The fleet.
         aside: How scorers that are not async are called; see `Scoring`.
     """
@@ -55,6 +55,8 @@ class Judging:
         self._harms = 0
         self._passed = 0
         self._saved_at = float("-inf")
+        self.lease: Lease | None = None
+        """Under which it saves; set by whoever leads."""
         self.judge: Judge | None = None
         """None while no trial runs."""
 
@@ -103,10 +105,15 @@ class Judging:
         return replace(observation, tasks=tuple(tasks))
 
     async def save(self) -> None:
-        """Keep what the judge has counted."""
+        """Keep what the judge has counted.
+
+        Raises:
+            LeaseLost: Somebody else leads, and counts on from what was kept before.
+        """
         if self.judge is not None:
             kept = {"harms": self._harms, "state": self.judge.to_json()}
-            await self._store.put(self._key, json.dumps(kept, separators=(",", ":")).encode())
+            value = json.dumps(kept, separators=(",", ":")).encode()
+            await self._store.put(self._key, value, lease=self.lease)
 
     async def forget(self) -> None:
         """Let go of the trial."""

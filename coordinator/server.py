@@ -183,6 +183,7 @@ class Server:
             guards=guard_limits(spec.guards),
             tasks_in_flight=spec.tasks_in_flight,
             results_kept_s=spec.results_kept,
+            tasks_kept=spec.tasks_kept,
             fencing=lease.number(),
         )
         self._runtimes[spec.fleet] = runtime

@@ -39,8 +39,7 @@ class MemoryStore:
         self, stream: str, entries: Sequence[bytes], *, after: int, lease: Lease | None = None
     ) -> int:
         """See `Store.append`."""
-        if lease is not None and lease.fencing != self._fencings[lease.name]:
-            raise LeaseLost(lease, self._fencings[lease.name])
+        self._check(lease)
         log = self._streams[stream]
         last = self._last(stream)
         if last != after:
@@ -78,6 +77,10 @@ class MemoryStore:
             timer.cancel()
         return self._last(stream) > after
 
+    def _check(self, lease: Lease | None) -> None:
+        if lease is not None and lease.fencing != self._fencings[lease.name]:
+            raise LeaseLost(lease, self._fencings[lease.name])
+
     def _last(self, stream: str) -> int:
         return next(reversed(self._streams[stream]), 0)
 
@@ -85,8 +88,16 @@ class MemoryStore:
         while self._last(stream) <= after:
             await self._appended.wait()
 
-    async def put(self, key: str, value: bytes, *, only_if_absent: bool = False) -> bool:
+    async def put(
+        self,
+        key: str,
+        value: bytes,
+        *,
+        only_if_absent: bool = False,
+        lease: Lease | None = None,
+    ) -> bool:
         """See `Store.put`."""
+        self._check(lease)
         if only_if_absent and key in self._values:
             return False
         self._values[key] = value

@@ -6,7 +6,7 @@ entry that the writer has read: if somebody else appended meanwhile, it is refus
 the entries survive the death of the store's process (the embedded server syncs to disk first).
 
 The lease makes one controller the leader of a fleet. Each grant has a larger fencing number than
-all before; an `append` under a lease that is no longer the latest is refused with `LeaseLost`.
+all before; an `append` or `put` under a lease that is not the latest is refused with `LeaseLost`.
 A lease that has run out but was not granted anew still counts as the latest: what is refused is
 the writer that has been replaced. An expired lease is always granted with a new number, also to
 its last holder. A holder's name stands for one incarnation of a controller, not for its place.
@@ -164,8 +164,20 @@ class Store(Protocol):
         """Return true once the stream has an entry behind `after`, false after the timeout."""
         ...
 
-    async def put(self, key: str, value: bytes, *, only_if_absent: bool = False) -> bool:
-        """Set a value; with `only_if_absent`, return false and change nothing if there is one."""
+    async def put(
+        self,
+        key: str,
+        value: bytes,
+        *,
+        only_if_absent: bool = False,
+        lease: Lease | None = None,
+    ) -> bool:
+        """Set a value; with `only_if_absent`, return false and change nothing if there is one.
+
+        Raises:
+            LeaseLost: `lease` was given and a newer one was granted. Checked first.
+            StoreUnavailable: Not known whether it was set.
+        """
         ...
 
     async def get(self, key: str) -> bytes | None:

@@ -87,6 +87,7 @@ class RedisStore:
         self._append = client.register_script(scripts.APPEND)
         self._read = client.register_script(scripts.READ)
         self._forget = client.register_script(scripts.FORGET)
+        self._put = client.register_script(scripts.PUT)
         self._acquire = client.register_script(scripts.ACQUIRE)
         self._release = client.register_script(scripts.RELEASE)
         self._timeout_s = timeout_s
@@ -145,12 +146,25 @@ class RedisStore:
                 return True
         return bool(await self.read(stream, after=after, limit=1))
 
-    async def put(self, key: str, value: bytes, *, only_if_absent: bool = False) -> bool:
+    async def put(
+        self,
+        key: str,
+        value: bytes,
+        *,
+        only_if_absent: bool = False,
+        lease: Lease | None = None,
+    ) -> bool:
         """See `Store.put`."""
-        if only_if_absent:
-            return bool(await self._ask("HSETNX", self._values, key, value))
-        await self._ask("HSET", self._values, key, value)
-        return True
+        keys, fencing = [self._values], 0
+        if lease is not None:
+            keys.append(self._key("fencing", lease.name))
+            fencing = lease.fencing
+        outcome, number = await self._answer(
+            self._put(keys, [key, value, int(only_if_absent), fencing])
+        )
+        if lease is not None and outcome == b"lease lost":
+            raise LeaseLost(lease, number)
+        return bool(number)
 
     async def get(self, key: str) -> bytes | None:
         """See `Store.get`."""

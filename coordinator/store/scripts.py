@@ -94,6 +94,19 @@ for i = 1, #ARGV do
 end
 """
 
+PUT = """
+-- KEYS: values [, fencing]   ARGV: key, value, 1 for only if absent, lease's number
+if KEYS[2] then
+    local latest = redis.call('GET', KEYS[2]) or '0'
+    if latest ~= ARGV[4] then return {'lease lost', tonumber(latest)} end
+end
+if ARGV[3] == '1' then
+    return {'put', redis.call('HSETNX', KEYS[1], ARGV[1], ARGV[2])}
+end
+redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
+return {'put', 1}
+"""
+
 ACQUIRE = """
 -- KEYS: lease, fencing   ARGV: holder, milliseconds   returns the number, 0 if another holds it
 local holder = redis.call('GET', KEYS[1])

@@ -88,9 +88,16 @@ class WatchedStore:
         call = self._store.wait(stream, after=after, timeout_s=timeout_s)
         return await self._noted("reading", call)
 
-    async def put(self, key: str, value: bytes, *, only_if_absent: bool = False) -> bool:
+    async def put(
+        self,
+        key: str,
+        value: bytes,
+        *,
+        only_if_absent: bool = False,
+        lease: Lease | None = None,
+    ) -> bool:
         """See `Store.put`."""
-        call = self._store.put(key, value, only_if_absent=only_if_absent)
+        call = self._store.put(key, value, only_if_absent=only_if_absent, lease=lease)
         return await self._noted("writing", call)
 
     async def get(self, key: str) -> bytes | None:

@@ -8,8 +8,8 @@ import inspect
 import pytest
 
 from rolewise.fleet.runtime import Fenced, ReplicaState, Runtime
-from tests.contract.runtimes import RUNTIMES, run_fleet
-from tests.contract.test_runtime import Scenario, launch, submit, table, until, version
+from tests.contract.runtimes import RUNTIMES, Scenario, run_fleet
+from tests.contract.test_runtime import launch, submit, table, until, version
 
 
 async def an_older_fencing_number_is_refused(runtime: Runtime) -> None:

@@ -293,6 +293,22 @@ async def test_a_replaced_leader_appends_nothing(store: Store) -> None:
     assert [entry for _, entry in await store.read("log")] == [b"a", b"b", b"c"]
 
 
+async def test_a_replaced_leader_sets_no_value(store: Store) -> None:
+    old = await acquired(store, "fleet", "one")
+    assert await store.put("key", b"1", lease=old)
+    await store.release(old)
+    assert await store.put("key", b"2", lease=old), "nobody has replaced it yet"
+    new = await acquired(store, "fleet", "two")
+    for only_if_absent in (False, True):
+        with pytest.raises(LeaseLost) as refused:
+            await store.put("key", b"late", lease=old, only_if_absent=only_if_absent)
+        assert refused.value.latest == new.fencing
+    assert await store.get("key") == b"2"
+    assert await store.put("key", b"3", lease=new)
+    assert not await store.put("key", b"4", lease=new, only_if_absent=True)
+    assert await store.get("key") == b"3"
+
+
 async def test_a_lease_that_this_store_never_granted_appends_nothing(store: Store) -> None:
     stranger = Lease(name="fleet", holder="one", fencing=7, ttl_s=60.0)
     with pytest.raises(LeaseLost):

@@ -101,7 +101,6 @@ async def lead(socket: str, store_url: str, holder: str) -> None:
     await Controller(
         fleet=FLEET,
         journal=Journal(store, lambda: datetime.now(UTC)),
-        store=store,
         runtime=cast("Runtime", fleet),
         definitions=definitions(SHAPE),
         holder=holder,

@@ -110,25 +110,26 @@ async def test_a_replica_that_takes_no_writes_says_so(
 
 
 async def test_a_server_that_does_not_answer_is_unavailable_and_then_the_log_tells(
-    server: EmbeddedServer, operator: BlockingRedis
+    server: EmbeddedServer, store: RedisStore, operator: BlockingRedis
 ) -> None:
     client = Redis.from_url(server.url, socket_timeout=None)
-    store = RedisStore(client, timeout_s=0.2)
+    await client.ping()  # connected without a limit: only the stopped server is to be late
+    hasty = RedisStore(client, timeout_s=0.2)
     await store.append("log", [b"a"], after=0)
     pid = operator.info("server")["process_id"]
     os.kill(pid, signal.SIGSTOP)
     try:
         with pytest.raises(StoreUnavailable, match=r"no answer within 0\.2 s"):
-            await store.append("log", [b"b"], after=1)
+            await hasty.append("log", [b"b"], after=1)
         with pytest.raises(StoreUnavailable, match="no answer"):
-            await store.wait("log", after=2, timeout_s=0.1)
+            await hasty.wait("log", after=2, timeout_s=0.1)
     finally:
         os.kill(pid, signal.SIGCONT)
     async with asyncio.timeout(10):
         while not await store.wait("log", after=1, timeout_s=0.1):
             pass
     assert await store.read("log") == [(1, b"a"), (2, b"b")], "the server had it all the same"
-    await store.close()
+    await hasty.close()
 
 
 async def test_a_client_outlives_a_restart_of_its_server(
