@@ -12,16 +12,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from rolewise.fleet.limits import RESULTS_KEPT_S
+from rolewise.fleet.limits import RESULTS_KEPT_S, TASKS_KEPT
 from rolewise.fleet.messenger import Envelope
 from rolewise.fleet.runtime import TaskCounts, TaskExpired
 from rolewise.fleet.task import Outcome, TaskRecord, task_key
 
 TASKS_AT_ONCE = 5000
 """Accounts that are given out in one answer."""
-
-TASKS_KEPT = 50_000
-"""Ended tasks whose account can still be read; older ones stay in the counts only."""
 
 BODIES_KEPT = 20_000
 """Tasks whose body is still there for a scorer; bodies may be large."""
@@ -31,32 +28,47 @@ ENDS = (Outcome.COMPLETED, Outcome.FAILED, Outcome.TIMED_OUT)
 
 @dataclass(slots=True)
 class Account:
-    """One task's account while it is kept.
+    """One task's account while it is kept. Of those that have ended there are many.
 
     Attributes:
-        began_s: Moment of its submission on the clock that its latency is measured with.
-        accepted: Set when the task is; None when there is nothing to wait for.
+        retry_of: The task that it tries again; empty for a first attempt.
         ended_at: The fleet's clock.
-        breach: Which hard limit the task has broken; it is ended for it.
-        carrying: What waits for the answer to its first message, while it does.
+        breach: Which hard limit the task has broken; it is ended for it, its events too.
+        live: What it has until it ends; None from then on.
     """
 
     record: TaskRecord
-    envelope: Envelope
-    began_s: float
+    live: Live | None
+    retry_of: str = ""
     body: Any = None
     has_body: bool = True
-    accepted: asyncio.Event | None = None
-    ended: asyncio.Event = field(default_factory=asyncio.Event)
     ended_at: float = 0.0
     breach: str = ""
-    carrying: asyncio.Task[None] | None = None
 
     def seen_at(self, settled: float) -> TaskRecord:
         """Return the record; if it ended later than that, as running, but with its latency."""
-        if not self.ended.is_set() or self.ended_at <= settled:
+        if self.live is not None or self.ended_at <= settled:
             return self.record
         return replace(self.record, outcome=Outcome.RUNNING, result=None, error="")
+
+
+@dataclass(slots=True)
+class Live:
+    """What a task has until it ends.
+
+    Attributes:
+        envelope: What its first message has in common with all others.
+        began_s: Moment of its submission on the clock that its latency is measured with.
+        accepted: Set when the task is; None when there is nothing to wait for.
+        ended: Set when it has.
+        carrying: What waits for the answer to its first message, while it does.
+    """
+
+    envelope: Envelope
+    began_s: float
+    accepted: asyncio.Event | None = None
+    ended: asyncio.Event = field(default_factory=asyncio.Event)
+    carrying: asyncio.Task[None] | None = None
 
 
 class Accounts:
@@ -64,14 +76,19 @@ class Accounts:
 
     Args:
         results_kept_s: How long after its end a task's result can be read.
+        tasks_kept: Of how many tasks there is an account; older ones that have ended stay in the
+            counts only.
     """
 
-    def __init__(self, *, results_kept_s: float = RESULTS_KEPT_S) -> None:
+    def __init__(
+        self, *, results_kept_s: float = RESULTS_KEPT_S, tasks_kept: int = TASKS_KEPT
+    ) -> None:
         self._results_kept_s = results_kept_s
+        self._tasks_kept = tasks_kept
         self._by_number: OrderedDict[int, Account] = OrderedDict()
         self._numbers: dict[str, int] = {}
         self._numbers_by_key: dict[int, int] = {}
-        self._running: dict[int, Account] = {}
+        self._running: dict[int, Live] = {}
         self._given = 0
         self._shown = 0
         self._swept = 0
@@ -94,9 +111,9 @@ class Accounts:
         return len(self._running) + self._given - self._shown
 
     @property
-    def running(self) -> Iterator[Account]:
+    def running(self) -> Iterator[tuple[Account, Live]]:
         """The accounts of tasks that run."""
-        return iter(self._running.values())
+        return ((self._by_number[number], live) for number, live in self._running.items())
 
     def next_number(self) -> int:
         """Return the number for the next task."""
@@ -112,21 +129,22 @@ class Accounts:
 
     def begin(self, account: Account) -> None:
         """Show a task that was accepted, as running. In the order of their numbers."""
-        number = account.record.number
-        self._running[number] = account
+        number, live = account.record.number, account.live
+        if live is None:
+            raise ValueError(f"task {account.record.task!r} has ended already")
+        self._running[number] = live
         self._shown = max(self._shown, number)
-        if account.accepted is not None:
-            account.accepted.set()
-            account.accepted = None
+        if live.accepted is not None:
+            live.accepted.set()
+            live.accepted = None
         self._forget_body(number - BODIES_KEPT)
 
     def end(self, account: Account, record: TaskRecord, at_s: float) -> tuple[int, ...]:
         """Note how a task ended; return the numbers of those that are forgotten for it."""
         account.record = record
-        account.carrying = None
         account.ended_at = at_s
-        account.ended.set()
-        del self._running[record.number]
+        account.live = None
+        self._running.pop(record.number).ended.set()
         self._ended[record.outcome] += 1
         self._sweep(at_s)
         return tuple(self._forget())
@@ -134,7 +152,7 @@ class Accounts:
     def restore(self, account: Account) -> None:
         """Enter a task that a former life of the gateway has ended."""
         self.enter(account)
-        account.ended.set()
+        account.live = None
         self._forget_body(account.record.number - BODIES_KEPT)
 
     def go_on_from(self, number: int, ended: dict[Outcome, int]) -> None:
@@ -156,7 +174,7 @@ class Accounts:
         Raises:
             TaskExpired: It has.
         """
-        if account.ended.is_set() and now_s - account.ended_at > self._results_kept_s:
+        if account.live is None and now_s - account.ended_at > self._results_kept_s:
             outcome, kept_s = account.record.outcome, self._results_kept_s
             raise TaskExpired(
                 f"task {account.record.task!r} has {outcome.value.replace('_', ' ')}; "
@@ -178,16 +196,16 @@ class Accounts:
         """Let go of results that nobody may read any more."""
         at = max(self._swept + 1, next(iter(self._by_number), 1))
         while (account := self._by_number.get(at)) is not None:
-            if not account.ended.is_set() or now_s - account.ended_at <= self._results_kept_s:
+            if account.live is not None or now_s - account.ended_at <= self._results_kept_s:
                 break
             account.record = replace(account.record, result=None)
             self._swept = at
             at += 1
 
     def _forget(self) -> Iterator[int]:
-        while len(self._by_number) > TASKS_KEPT:
+        while len(self._by_number) > self._tasks_kept:
             number, account = next(iter(self._by_number.items()))
-            if not account.ended.is_set():
+            if account.live is not None:
                 return
             del self._by_number[number]
             self._numbers.pop(account.record.task, None)

@@ -22,9 +22,9 @@ from typing import Any, Final, Protocol
 
 from rolewise.agents.errors import AgentError, LoopGuard, NoReplica, Overloaded
 from rolewise.agents.message import OUTSIDE
-from rolewise.fleet.accounts import ENDS, Account, Accounts
+from rolewise.fleet.accounts import ENDS, Account, Accounts, Live
 from rolewise.fleet.ledger import KeptTask, Ledger
-from rolewise.fleet.limits import RESULTS_KEPT_S, TASKS_IN_FLIGHT
+from rolewise.fleet.limits import RESULTS_KEPT_S, TASKS_IN_FLIGHT, TASKS_KEPT
 from rolewise.fleet.messenger import Envelope, Messenger
 from rolewise.fleet.routing.assign import assignments
 from rolewise.fleet.runtime import TaskCounts
@@ -63,6 +63,7 @@ class Gateway:
         guard: What finds tasks that work without end, and ends their messages everywhere.
         ledger: What outlives this process; None: nothing does. Call `recover` first.
         results_kept_s: How long after its end a task's result can be read.
+        tasks_kept: Of how many tasks there is an account.
         clock: The fleet's clock; it goes on from one life of the gateway to the next.
         time_of_day: For what is written down.
     """
@@ -77,6 +78,7 @@ class Gateway:
         guard: TaskGuard | None = None,
         ledger: Ledger | None = None,
         results_kept_s: float = RESULTS_KEPT_S,
+        tasks_kept: int = TASKS_KEPT,
         clock: Callable[[], float],
         time_of_day: Callable[[], float] = time.time,
     ) -> None:
@@ -89,7 +91,7 @@ class Gateway:
         self._ledger = ledger
         self._clock = clock
         self._time_of_day = time_of_day
-        self._accounts = Accounts(results_kept_s=results_kept_s)
+        self._accounts = Accounts(results_kept_s=results_kept_s, tasks_kept=tasks_kept)
         self._handlers: set[asyncio.Task[None]] = set()
 
     @property
@@ -120,9 +122,10 @@ class Gateway:
             started_s = task.record.started_s + offset
             record = replace(task.record, started_s=started_s)
             began_s = self._messenger.now() - (self._clock() - started_s)
-            account = Account(record, self._envelope(task.request, record), began_s)
+            live = Live(self._envelope(task.request, record), began_s)
+            account = Account(record, live, task.request.retry_of)
             if record.outcome is Outcome.RUNNING:
-                ends += self._take_over(task, account)
+                ends += self._take_over(task, account, live)
             else:
                 account.ended_at = task.ended_at + offset
                 self._accounts.restore(account)
@@ -143,8 +146,8 @@ class Gateway:
             Overloaded: Too many tasks run.
         """
         if (known := self._accounts.find(request.id)) is not None:
-            if known.accepted is not None:
-                await known.accepted.wait()
+            if known.live is not None and known.live.accepted is not None:
+                await known.live.accepted.wait()
             return
         role = request.role or self._entry[0]
         if role not in self._entry:
@@ -153,16 +156,16 @@ class Gateway:
             raise Overloaded(f"{many} tasks are in flight; the limit is {self._limit}")
         request = replace(request, role=role, retry_of=self._first_attempt(request))
         record = self._first_record(request)
-        envelope, began_s = self._envelope(request, record), self._messenger.now()
-        account = Account(record, envelope, began_s, request.body)
+        live = Live(self._envelope(request, record), self._messenger.now())
+        account = Account(record, live, request.retry_of, request.body)
         self._accounts.enter(account)
         if self._ledger is not None:
-            account.accepted = asyncio.Event()
+            live.accepted = asyncio.Event()
             is_repeatable = self._messenger.router.is_idempotent(role)
             at = self._time_of_day()
             await self._ledger.opened(request, record, at=at, with_body=is_repeatable)
         self._accounts.begin(account)
-        self._start(request, account)
+        self._start(request, account, live)
 
     async def result(self, task: str, wait_s: float) -> TaskRecord | None:
         """Return a task's account, waiting up to `wait_s` for its end.
@@ -173,10 +176,10 @@ class Gateway:
         account = self._accounts.find(task)
         if account is None:
             return None
-        if wait_s > 0 and not account.ended.is_set():
+        if wait_s > 0 and account.live is not None:
             try:
                 async with asyncio.timeout(wait_s):
-                    await account.ended.wait()
+                    await account.live.ended.wait()
             except TimeoutError:
                 pass
         self._accounts.check_waiting(account, self._clock())
@@ -208,11 +211,13 @@ class Gateway:
         router = self._messenger.router
         return sum(
             1
-            for account in self._accounts.running
-            if router.version_for(role, account.envelope, account.record.table) == version
+            for account, live in self._accounts.running
+            if router.version_for(role, live.envelope, account.record.table) == version
         )
 
-    def _take_over(self, task: KeptTask, account: Account) -> list[Coroutine[Any, Any, None]]:
+    def _take_over(
+        self, task: KeptTask, account: Account, live: Live
+    ) -> list[Coroutine[Any, Any, None]]:
         """Begin a task of a former life again, or return what ends it."""
         request, record = task.request, account.record
         self._accounts.enter(account)
@@ -228,23 +233,24 @@ class Gateway:
         if not why:
             account.body = request.body
             request = replace(request, timeout_s=left_s)
-            account.envelope = replace(account.envelope, deadline=self._deadline(_limit(request)))
-            self._start(request, account)
+            live.envelope = replace(live.envelope, deadline=self._deadline(_limit(request)))
+            self._start(request, account, live)
             return []
         account.has_body = False
         return [
             self._end(
                 account,
+                live,
                 outcome=Outcome.TIMED_OUT if left_s <= 0 else Outcome.FAILED,
                 error=f"{GATEWAY_LOST}: the gateway that carried it died; {why}",
                 outside_cause=GATEWAY_LOST,
             )
         ]
 
-    def _start(self, request: TaskRequest, account: Account) -> None:
+    def _start(self, request: TaskRequest, account: Account, live: Live) -> None:
         loop = asyncio.get_running_loop()
-        handler = loop.create_task(self._carry(request, account))
-        account.carrying = handler
+        handler = loop.create_task(self._carry(request, account, live))
+        live.carrying = handler
         self._handlers.add(handler)
         handler.add_done_callback(self._handlers.discard)
         if self._guard is not None and (self._guarding is None or self._guarding.done()):
@@ -260,16 +266,16 @@ class Gateway:
                 account = self._accounts.find_key(key)
                 if account is not None and not account.breach:
                     account.breach = breach
-                    if account.carrying is not None:
-                        account.carrying.cancel()
+                    if account.live is not None and account.live.carrying is not None:
+                        account.live.carrying.cancel()
                     await guard.end(account.record.task)
             idle_since = loop.time() if self._accounts.in_flight else idle_since
 
-    async def _carry(self, request: TaskRequest, account: Account) -> None:
+    async def _carry(self, request: TaskRequest, account: Account, live: Live) -> None:
         outcome, result, error = Outcome.FAILED, None, ""
         try:
             result = await self._messenger.ask(
-                account.envelope,
+                live.envelope,
                 request.role,
                 request.body,
                 kind=request.kind,
@@ -286,12 +292,13 @@ class Gateway:
             error = f"{LoopGuard.code}: {account.breach}"
         except Exception as failure:  # noqa: BLE001 (no fault of ours may lose a task)
             error = f"internal: {type(failure).__name__}: {failure}"
-        account.carrying = None  # from here on nobody may cancel it
-        await self._end(account, outcome=outcome, result=result, error=error)
+        live.carrying = None  # from here on nobody may cancel it
+        await self._end(account, live, outcome=outcome, result=result, error=error)
 
     async def _end(
         self,
         account: Account,
+        live: Live,
         *,
         outcome: Outcome,
         error: str,
@@ -302,7 +309,7 @@ class Gateway:
             "outcome": outcome,
             "result": result,
             "error": error,
-            "latency_s": self._messenger.now() - account.began_s,
+            "latency_s": self._messenger.now() - live.began_s,
             "outside_cause": outside_cause,
         }
         if self._ledger is not None:
@@ -352,7 +359,7 @@ class Gateway:
         if request.retry_of in {"", request.id}:
             return ""
         account = self._accounts.find(request.retry_of)
-        before = "" if account is None else account.envelope.retry_of
+        before = "" if account is None else account.retry_of
         return before or request.retry_of
 
 

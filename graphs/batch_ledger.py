@@ -15,7 +15,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from itertools import pairwise
+from itertools import chain, pairwise
 
 import numpy as np
 
@@ -23,6 +23,11 @@ from rolewise.graphs.grouping import Keys
 from rolewise.graphs.interactions import Batch
 
 _REMEMBERED = 1024
+WRITERS_REMEMBERED = 256
+"""Of so many writers, those heard last, the batches are remembered; of the others only the last,"""
+WRITERS_KEPT = 2000
+"""and of those that are silent longer than so many others, what they lost and sent in all."""
+TOUCHED_KEPT = 50_000
 _NO_TASKS: Keys = np.zeros(0, np.uint64)
 
 
@@ -88,14 +93,21 @@ class _Writer:
                 before, entry, behind = entries[place - 1 : place + 2]
                 if before.end >= entry.first and entry.end >= behind.first:
                     entries[place] = replace(entry, tasks=_NO_TASKS)
-        for old, behind in pairwise(entries[: -_REMEMBERED + 1]):
+        if len(entries) > _REMEMBERED:
+            self.forget(_REMEMBERED)
+
+    def forget(self, remembered: int) -> None:
+        """Keep no more than the sums of all but the last batches."""
+        entries = self.entries
+        old_ones = entries[: len(entries) - remembered + 1]
+        for old, behind in pairwise(old_ones):
             self.floor = behind.first
             self.seen_below += old.end - old.first
             if behind.first > old.end:
                 self.lost_below += behind.first - old.end
                 touched = np.concatenate([self.touched_below, old.tasks, behind.tasks])
                 self.touched_below = np.unique(touched)
-        del entries[:-_REMEMBERED]
+        del entries[:-remembered]
 
 
 class BatchLedger:
@@ -108,13 +120,18 @@ class BatchLedger:
 
     def __init__(self, *, is_successor: bool = False) -> None:
         self._is_successor = is_successor
+        # Replicas come and go, and nobody says which writer has ended. In the order in which they
+        # were heard last:
         self._writers: dict[str, _Writer] = {}
+        self._silent: dict[str, _Writer] = {}
+        self._past: dict[str, Loss] = {}  # by node, of writers that are forgotten
+        self._past_touched: Keys = _NO_TASKS
         self._records = 0
 
     @property
     def lost(self) -> int:
         """Records missing between those that came, or dropped by their writers."""
-        return sum(writer.lost for writer in self._writers.values())
+        return sum(loss.lost for loss in self.losses().values())
 
     @property
     def records(self) -> int:
@@ -126,9 +143,10 @@ class BatchLedger:
 
         Notes:
             The last 1024 batches of a writer are remembered. One that is older than all of
-            these counts as seen: rather a loss that shows than a batch counted twice.
+            these counts as seen: rather a loss that shows than a batch counted twice. Of a writer
+            that was silent while hundreds of others were heard it is only the last batch.
         """
-        writer = self._writers.setdefault(batch.source, _Writer())
+        writer = self._hear(batch.source)
         writer.dropped = max(writer.dropped, batch.lost)
         if batch.end_seq == batch.first_seq:
             return True  # It only tells what was dropped; the next has its name.
@@ -146,8 +164,13 @@ class BatchLedger:
     def merge(self, other: BatchLedger) -> None:
         """Add another ledger's account."""
         self._records += other._records
-        for source, theirs in other._writers.items():
-            ours = self._writers.setdefault(source, _Writer())
+        # Every collector knows of every batch, so what both have forgotten is the same.
+        for node, loss in other._past.items():
+            past = self._past.get(node, loss)
+            self._past[node] = Loss(lost=max(past.lost, loss.lost), seen=max(past.seen, loss.seen))
+        self._past_touched = np.union1d(self._past_touched, other._past_touched)
+        for source, theirs in other._all():
+            ours = self._hear(source)
             ours.dropped = max(ours.dropped, theirs.dropped)
             if theirs.floor > ours.floor:
                 ours.floor, ours.seen_below, ours.lost_below = (
@@ -175,23 +198,47 @@ class BatchLedger:
         dropped, and no batch has shown yet, counts only when no windows are named.
         """
         if since_window is None:
-            return {s: Loss(lost=w.lost, seen=w.seen) for s, w in self._writers.items()}
+            known = {s: Loss(lost=w.lost, seen=w.seen) for s, w in self._all()}
+            return {**self._past, **known}
         return {
             source: Loss(
                 lost=sum(gap for gap, _, behind in w.gaps() if behind.window >= since_window),
                 seen=sum(e.end - e.first for e in w.entries if e.window >= since_window),
             )
-            for source, w in self._writers.items()
+            for source, w in self._all()
         }
 
     def touched(self) -> Keys:
         """Return the tasks whose telemetry may be incomplete, ascending."""
-        found = [_NO_TASKS]
-        for writer in self._writers.values():
+        found = [self._past_touched]
+        for _, writer in self._all():
             found.append(writer.touched_below)
             for _, before, behind in writer.gaps():
                 found += [before.tasks, behind.tasks]
         return np.unique(np.concatenate(found))
+
+    def _all(self) -> Iterator[tuple[str, _Writer]]:
+        return chain(self._silent.items(), self._writers.items())
+
+    def _hear(self, source: str) -> _Writer:
+        """Return a writer's account, and let those that were not heard for long be forgotten."""
+        writer = self._writers.pop(source, None) or self._silent.pop(source, None) or _Writer()
+        self._writers[source] = writer
+        if len(self._writers) > WRITERS_REMEMBERED:
+            oldest = next(iter(self._writers))
+            self._silent[oldest] = silent = self._writers.pop(oldest)
+            silent.forget(1)
+        if len(self._silent) > WRITERS_KEPT:
+            oldest = next(iter(self._silent))
+            self._give_up(oldest, self._silent.pop(oldest))
+        return writer
+
+    def _give_up(self, source: str, writer: _Writer) -> None:
+        node = source.partition("#")[0]
+        past = self._past.get(node, Loss(lost=0, seen=0))
+        self._past[node] = Loss(lost=past.lost + writer.lost, seen=past.seen + writer.seen)
+        touched = np.concatenate([self._past_touched, writer.touched_below])
+        self._past_touched = touched[-TOUCHED_KEPT:]
 
 
 def _first(entry: _Entry) -> int:

@@ -23,7 +23,7 @@ from rolewise.graphs.graph_attributes import (
 )
 from rolewise.graphs.interactions import Batch
 from rolewise.graphs.task_rows import TaskRows
-from rolewise.graphs.task_table import TaskTable
+from rolewise.graphs.task_table import TASKS_KEPT, TaskTable
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -41,11 +41,17 @@ class InteractionWindows:
     Args:
         window_s: Length of a window; windows start at multiples of it on the collector's clock.
         windows: How many windows are kept, back from the newest.
+        tasks_kept: See `TaskTable`.
         is_successor: Others have died with what came before; see `BatchLedger`.
     """
 
     def __init__(
-        self, *, window_s: float = 10.0, windows: int = 360, is_successor: bool = False
+        self,
+        *,
+        window_s: float = 10.0,
+        windows: int = 360,
+        tasks_kept: int = TASKS_KEPT,
+        is_successor: bool = False,
     ) -> None:
         if window_s <= 0 or windows < 1:
             raise ValueError(f"window_s and windows must be positive: {window_s}, {windows}")
@@ -55,7 +61,7 @@ class InteractionWindows:
         self._total = EdgeTable()
         self._usage: dict[str, Usage] = {}
         self._ledger = BatchLedger(is_successor=is_successor)
-        self._tasks = TaskTable()
+        self._tasks = TaskTable(kept=tasks_kept)
         self._first: int | None = None
         self._latest_s = 0.0
 

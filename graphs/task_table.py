@@ -29,6 +29,7 @@ from rolewise.graphs.task_rows import Move, RoleEdge, TaskRows, count_roles, in_
 LATE_S = 10
 """Sends so long after a task's end are late; what closes it may come a little after."""
 
+TASKS_KEPT = 60_000
 _LOG_ROWS = 1 << 20
 
 
@@ -39,7 +40,7 @@ class TaskTable:
         kept: Tasks that are kept; those that were silent longest are forgotten first.
     """
 
-    def __init__(self, *, kept: int = 60_000) -> None:
+    def __init__(self, *, kept: int = TASKS_KEPT) -> None:
         self._kept = kept
         self._edges: dict[Edge, int] = {}
         self._moves: dict[Move, int] = {}

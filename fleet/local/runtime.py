@@ -10,30 +10,20 @@ import asyncio
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from rolewise.agents.agent import load_agent
-from rolewise.agents.message import Address
 from rolewise.fleet.gateway import Gateway
 from rolewise.fleet.ids import IdSource
 from rolewise.fleet.incident import OWN_DEATHS, Incident, IncidentBook, IncidentKind
 from rolewise.fleet.ledger import Ledger, Pages
-from rolewise.fleet.limits import RESULTS_KEPT_S, TASKS_IN_FLIGHT
-from rolewise.fleet.local.memory import LocalMemory
-from rolewise.fleet.local.network import LocalLink, Network
+from rolewise.fleet.limits import RESULTS_KEPT_S, TASKS_IN_FLIGHT, TASKS_KEPT, sums_kept
+from rolewise.fleet.local.network import Network
+from rolewise.fleet.local.staff import LocalStaff
 from rolewise.fleet.losses import settle_losses
 from rolewise.fleet.messenger import Messenger
 from rolewise.fleet.recording.collector import Collector
 from rolewise.fleet.recording.recorder import Recorder
-from rolewise.fleet.replica import ReplicaCore
 from rolewise.fleet.routing.router import Router
 from rolewise.fleet.routing.table import RoutingTable
-from rolewise.fleet.runtime import (
-    CapacityShort,
-    Fenced,
-    Observation,
-    ReplicaState,
-    ReplicaStatus,
-    VersionDefinition,
-)
+from rolewise.fleet.runtime import CapacityShort, Fenced, Observation, VersionDefinition
 from rolewise.fleet.task import TaskRecord, TaskRequest
 from rolewise.graphs.guard_limits import GuardLimits
 from rolewise.graphs.interaction_graph import InteractionWindows
@@ -44,18 +34,6 @@ from rolewise.graphs.task_trees import TaskTrees
 
 DRAIN_LOOK_S = 0.05
 """How often a drain looks whether its version is still needed."""
-
-
-@dataclass(slots=True)
-class _Live:
-    """One replica with what is needed to replace it."""
-
-    core: ReplicaCore
-    definition: VersionDefinition
-    recorder: Recorder
-    restarts: int = 0
-    crashes: int = 0
-    draining: bool = False
 
 
 class LocalRuntime:
@@ -71,6 +49,7 @@ class LocalRuntime:
         tasks_in_flight: See `Gateway`.
         pages: Where the gateway's ledger is kept, for those that let it die; None: no ledger.
         results_kept_s: See `Gateway`.
+        tasks_kept: See `Gateway`.
     """
 
     def __init__(
@@ -85,22 +64,23 @@ class LocalRuntime:
         tasks_in_flight: int = TASKS_IN_FLIGHT,
         pages: Pages | None = None,
         results_kept_s: float = RESULTS_KEPT_S,
+        tasks_kept: int = TASKS_KEPT,
     ) -> None:
         self._guards = guards or GuardLimits()
         self.network = network or Network(seed=seed)
         self._max_replicas = max_replicas
         self._router = Router()
-        self._collector = Collector(lag_s=0.0)  # it takes all there is whenever it is asked
-        self._links: dict[Address, LocalLink] = {}
-        self._replicas: dict[Address, _Live] = {}
-        self._memories: dict[str, LocalMemory] = {}
-        self._numbers = 0
+        self.staff = LocalStaff(
+            self.network, recorder=self._recorder, messenger=self._messenger, take=self._take
+        )
         self._fencing = 0
         self._tasks_in_flight = tasks_in_flight
         self._entry = entry
         self._settle_s = settle_s
         self._pages = pages
         self._results_kept_s = results_kept_s
+        self._tasks_kept = tasks_kept
+        self._collector = self._make_collector()
         self._gateway_lives = 0
         self._book = IncidentBook(asyncio.get_running_loop().time)
         self._gateway_recorder, self._gateway = self._make_gateway()
@@ -112,22 +92,21 @@ class LocalRuntime:
     async def scale(self, version: VersionDefinition, replicas: int, *, fencing: int) -> None:
         """Bring the version to this many replicas."""
         self._check(fencing)
-        live = self._of(version.role, version.version)
-        others = len(self._replicas) - len(live)
+        staff = self.staff
+        present = staff.of(version.role, version.version)
+        others = len(staff.live) - len(present)
         if self._max_replicas and others + replicas > self._max_replicas:
             raise CapacityShort(
                 f"{version.role}@{version.version}: {replicas} replicas beside {others} others, "
                 f"but there is room for {self._max_replicas}"
             )
-        for address in live[:replicas]:
-            self._replicas[address].draining = False
-        for _ in range(replicas - len(live)):
-            self._numbers += 1
-            address = Address(role=version.role, version=version.version, replica=self._numbers)
-            self._start(address, version, restarts=0)
-        for address in live[replicas:]:
-            self._stop(address)
-        self._router.set_replicas(self._replicas)
+        for address in present[:replicas]:
+            staff.live[address].draining = False
+        for _ in range(replicas - len(present)):
+            staff.start(version)
+        for address in present[replicas:]:
+            staff.stop(address)
+        self._router.set_replicas(staff.live)
 
     async def install(self, table: RoutingTable, *, fencing: int) -> None:
         """Put a routing table in force."""
@@ -139,14 +118,14 @@ class LocalRuntime:
         self._check(fencing)
         loop = asyncio.get_running_loop()
         end = loop.time() + limit_s
-        for address in self._of(role, version):
-            self._replicas[address].draining = True
+        for address in self.staff.of(role, version):
+            self.staff.live[address].draining = True
         while loop.time() < end and self._busy(role, version):
             await asyncio.sleep(DRAIN_LOOK_S)
             self._check(fencing)
         return sum(
-            self._replicas[address].core.withdraw_all(reason="drained")
-            for address in self._of(role, version)
+            self.staff.live[address].core.withdraw_all(reason="drained")
+            for address in self.staff.of(role, version)
         )
 
     async def submit(self, request: TaskRequest) -> None:
@@ -170,7 +149,7 @@ class LocalRuntime:
         tasks = self._collector.complete(self._gateway.tasks_since(cursor), now_s=now_s)
         return Observation(
             now_s=now_s,
-            replicas=tuple(self._status(live) for live in self._replicas.values()),
+            replicas=tuple(live.status(self._router.table.number) for live in self.staff),
             counts=self._gateway.counts,
             tasks=settle_losses(tasks, self._book.since(0), now_s=now_s),
             lost_records=self._collector.lost,
@@ -182,7 +161,7 @@ class LocalRuntime:
         """Ask replicas for their waits."""
         return join_rounds(
             live.core.waits(recent=recent)
-            for address, live in self._replicas.items()
+            for address, live in self.staff.live.items()
             if replicas is None or str(address) in replicas
         )
 
@@ -212,8 +191,8 @@ class LocalRuntime:
 
     def resize(self, role: str, version: str, slots: int) -> None:
         """Let each replica of a version handle so many messages at a time."""
-        for address in self._of(role, version):
-            self._replicas[address].core.resize(slots)
+        for address in self.staff.of(role, version):
+            self.staff.live[address].core.resize(slots)
 
     def kill(
         self,
@@ -234,19 +213,13 @@ class LocalRuntime:
         Raises:
             LookupError: There is none.
         """
-        addresses = self._of(role, version)
+        addresses = self.staff.of(role, version)
         if not addresses:
             raise LookupError(f"no replica of {role}@{version} to kill")
         address = addresses[0]
-        live = self._replicas[address]
-        if unnoticed:
-            self._links.pop(address, LocalLink(address, self._find, self.network)).hang()
-        self._stop(address)
-        crashes = live.crashes + (kind in OWN_DEATHS)
-        self._start(address, live.definition, restarts=live.restarts + 1, crashes=crashes)
-        self._replicas[address].draining = live.draining
+        self.staff.replace(address, is_crash=kind in OWN_DEATHS, unnoticed=unnoticed)
         self._book.report(kind, str(address), "it was killed", address)
-        self._router.set_replicas(self._replicas)
+        self._router.set_replicas(self.staff.live)
         return str(address)
 
     async def kill_gateway(self) -> None:
@@ -259,8 +232,13 @@ class LocalRuntime:
 
     def kill_collector(self) -> None:
         """Let the collector die with all that it has folded, and replace it."""
-        self._collector = Collector(is_successor=True)
+        self._collector = self._make_collector(is_successor=True)
         self._book.report(IncidentKind.COLLECTOR_LOST, "collector 0", "it was killed")
+
+    def _make_collector(self, *, is_successor: bool = False) -> Collector:
+        kept = sums_kept(self._tasks_kept)
+        # No lag: it takes all there is whenever it is asked.
+        return Collector(lag_s=0.0, tasks_kept=kept, is_successor=is_successor)
 
     def _make_gateway(self) -> tuple[Recorder, Gateway]:
         now = asyncio.get_running_loop().time
@@ -273,65 +251,20 @@ class LocalRuntime:
             guard=_LocalGuard(self),
             ledger=None if self._pages is None else Ledger(self._pages),
             results_kept_s=self._results_kept_s,
+            tasks_kept=self._tasks_kept,
             clock=now,
             time_of_day=now,
         )
         return recorder, gateway
 
-    def _start(
-        self, address: Address, version: VersionDefinition, *, restarts: int, crashes: int = 0
-    ) -> None:
-        agent = load_agent(version.agent, version.config)
-        recorder = self._recorder(f"{address}.{restarts}", address.node)
-        core = ReplicaCore(
-            address=address,
-            agent=agent,
-            slots=version.slots,
-            queue_limit=version.queue_limit,
-            messenger=self._messenger(address.replica, restarts, recorder),
-            memory=self._memories.setdefault(address.role, LocalMemory()),
-            config=version.config,
-            now=asyncio.get_running_loop().time,
-            life=f"{address}.{restarts}",
-        )
-        self._replicas[address] = _Live(core, version, recorder, restarts, crashes)
-
-    def _stop(self, address: Address) -> None:
-        live = self._replicas.pop(address)
-        self._take(live.recorder)
-        link = self._links.pop(address, None)
-        if link is not None:
-            link.close()
-        live.core.withdraw_all(reason="replica_lost")
-
     def _busy(self, role: str, version: str) -> bool:
-        cores = [self._replicas[address].core for address in self._of(role, version)]
-        return (
-            any(core.running or core.queued for core in cores)
-            or self._gateway.in_need_of(role, version) > 0
-        )
-
-    def _of(self, role: str, version: str) -> list[Address]:
-        return [a for a in self._replicas if a.role == role and a.version == version]
+        in_need = self._gateway.in_need_of(role, version)
+        return self.staff.has_work(role, version) or in_need > 0
 
     def _check(self, fencing: int) -> None:
         if fencing < self._fencing:
             raise Fenced(f"fencing number {fencing} is older than {self._fencing}")
         self._fencing = fencing
-
-    def _status(self, live: _Live) -> ReplicaStatus:
-        address = live.core.address
-        return ReplicaStatus(
-            replica=str(address),
-            role=address.role,
-            version=address.version,
-            state=ReplicaState.DRAINING if live.draining else ReplicaState.READY,
-            restarts=live.restarts,
-            crashes=live.crashes,
-            table=self._router.table.number,
-            running=live.core.running,
-            queued=live.core.queued,
-        )
 
     def _recorder(self, source: str, node: str) -> Recorder:
         loop = asyncio.get_running_loop()
@@ -340,7 +273,7 @@ class LocalRuntime:
     def _messenger(self, process: int, nonce: int, recorder: Recorder) -> Messenger:
         return Messenger(
             router=self._router,
-            link_to=self._link_to,
+            link_to=self.staff.link_to,
             recorder=recorder,
             ids=IdSource(process, nonce),
             now=asyncio.get_running_loop().time,
@@ -354,22 +287,12 @@ class LocalRuntime:
 
     def end_task(self, task: str) -> None:
         """End a task's messages at every replica."""
-        for live in self._replicas.values():
+        for live in self.staff:
             live.core.end_task(task)
-
-    def _link_to(self, address: Address) -> LocalLink:
-        link = self._links.get(address)
-        if link is None:
-            link = self._links[address] = LocalLink(address, self._find, self.network)
-        return link
-
-    def _find(self, address: Address) -> ReplicaCore | None:
-        live = self._replicas.get(address)
-        return None if live is None else live.core
 
     def _collect(self) -> None:
         self._take(self._gateway_recorder)
-        for live in self._replicas.values():
+        for live in self.staff:
             self._take(live.recorder)
 
     def _take(self, recorder: Recorder) -> None:

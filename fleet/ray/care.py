@@ -150,7 +150,7 @@ class Care:
     def crashes(self, address: Address) -> int:
         """Return how often a replica died lately of what may be its version's doing."""
         now = asyncio.get_running_loop().time()
-        return sum(now - at <= CRASHES_WITHIN_S for at in self._crashes[address])
+        return sum(now - at <= CRASHES_WITHIN_S for at in self._crashes.get(address, ()))
 
     def note_failed_start(self, address: Address, reason: str) -> None:
         """Note that a replica made anew did not get ready."""

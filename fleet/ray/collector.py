@@ -7,6 +7,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
+from rolewise.fleet.limits import sums_kept
 from rolewise.fleet.recording.collector import Collector
 from rolewise.fleet.recording.notes import Delivery
 from rolewise.fleet.task import TaskRecord
@@ -23,9 +24,11 @@ class CollectorActor:
     Args:
         head: The fleet's head; it knows whether this is a first life.
         shard: Which shard it is.
+        tasks_kept: Of how many tasks the gateway keeps accounts.
     """
 
-    def __init__(self, head: Any, shard: int) -> None:
+    def __init__(self, head: Any, shard: int, tasks_kept: int) -> None:
+        self._tasks_kept = sums_kept(tasks_kept)
         self._head = head
         self._shard = shard
         self._opening = asyncio.Lock()
@@ -66,5 +69,5 @@ class CollectorActor:
         async with self._opening:
             if self._collector is None:
                 lives = await self._head.join_collector.remote(self._shard)
-                self._collector = Collector(is_successor=lives > 0)
+                self._collector = Collector(tasks_kept=self._tasks_kept, is_successor=lives > 0)
             return self._collector

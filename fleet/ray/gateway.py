@@ -113,6 +113,7 @@ class GatewayActor:
                     guard=_Guard(process),
                     ledger=Ledger(ClusterPages(self._settings.fleet)),
                     results_kept_s=self._settings.results_kept_s,
+                    tasks_kept=self._settings.tasks_kept,
                     clock=lambda: origin + loop.time(),
                 )
                 await gateway.recover()

@@ -11,10 +11,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
+from weakref import WeakValueDictionary
 
 import ray
 from ray.exceptions import RayError
@@ -61,7 +61,7 @@ class FleetHead:
         self._collectors = self._staff.collectors()
         known = self._registry.replicas.items()
         self._actors: dict[Address, Any] = {a: self._staff.replica(a, e.version) for a, e in known}
-        self._locks: defaultdict[tuple[str, str], asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._locks: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
         self._bringing: dict[tuple[str, str], tuple[int, asyncio.Task[None]]] = {}
         self._book = IncidentBook(time.time)
         self.report = self._book.report
@@ -97,7 +97,7 @@ class FleetHead:
         wanted, bringing = self._bringing.get(key, (0, None))
         if bringing is not None and replicas < wanted:
             bringing.cancel()
-        async with self._locks[key]:
+        async with self._locks.setdefault(key, asyncio.Lock()):
             self._admit(fencing)  # it may have waited for long
             present = self._registry.of(*key)
             kept, surplus = present[:replicas], present[replicas:]

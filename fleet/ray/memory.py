@@ -1,10 +1,12 @@
 """What the roles of a fleet remember, kept by one actor for all of them.
 
-It lives as long as the actor: a keeper that dies starts empty.
+A write is among the cluster's own values before it is acknowledged, so a keeper that dies is
+followed by one that knows.
 """
 
 from __future__ import annotations
 
+import asyncio
 import pickle
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -12,26 +14,52 @@ from typing import Any
 from ray.exceptions import RayError
 
 from rolewise.agents.errors import AgentError
+from rolewise.fleet.ray.names import memory_prefix
+from rolewise.fleet.ray.values import ClusterValues
 from rolewise.fleet.ray.wire import dump_body
 
 
 class MemoryKeeper:
-    """The actor: one dictionary for each role, values as the bytes they came in."""
+    """The actor: values as the bytes they came in, by role and key.
 
-    def __init__(self) -> None:
-        self._values: dict[tuple[str, str], bytes] = {}
+    Args:
+        fleet: Whose.
+    """
+
+    def __init__(self, fleet: str) -> None:
+        self._kept = ClusterValues(memory_prefix(fleet))
+        self._values: dict[bytes, bytes] | None = None
+        self._changing = asyncio.Lock()
 
     async def read(self, role: str, key: str) -> bytes | None:
         """Return the value, None when there is none."""
-        return self._values.get((role, key))
+        return (await self._all()).get(_name(role, key))
 
     async def write(self, role: str, key: str, value: bytes) -> None:
         """Set the value."""
-        self._values[role, key] = value
+        values, name = await self._all(), _name(role, key)
+        async with self._changing:
+            await self._kept.put(name, value)
+            values[name] = value
 
     async def delete(self, role: str, key: str) -> None:
         """Forget the key."""
-        self._values.pop((role, key), None)
+        values, name = await self._all(), _name(role, key)
+        async with self._changing:
+            if name in values:
+                await self._kept.drop(name)
+                del values[name]
+
+    async def _all(self) -> dict[bytes, bytes]:
+        if self._values is None:
+            async with self._changing:
+                if self._values is None:
+                    self._values = dict(await self._kept.read())
+        return self._values
+
+
+def _name(role: str, key: str) -> bytes:
+    return f"{role}/{key}".encode("utf-8", "surrogatepass")
 
 
 class RayMemory:

@@ -38,5 +38,10 @@ def replica_name(fleet: str, address: Address) -> str:
 
 
 def page_prefix(fleet: str) -> str:
-    """Return how the keys begin under which the gateway's accounts are kept."""
+    """Return how the names begin under which the gateway's accounts are kept."""
     return f"{prefix(fleet)}accounts:"
+
+
+def memory_prefix(fleet: str) -> str:
+    """Return how the names begin under which is kept what roles remember."""
+    return f"{prefix(fleet)}memory:"

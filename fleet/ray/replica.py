@@ -101,6 +101,7 @@ class ReplicaActor:
         except Exception as error:  # noqa: BLE001  (a module may raise anything when imported)
             self._fault = f"agent {version.agent!r}: {type(error).__name__}: {error}"
 
+    @ray.method(max_task_retries=-1)  # a process that dies meanwhile is followed by another
     async def ready(self) -> str:
         """Join the fleet; return why it cannot, empty when it takes messages."""
         if not self._fault:

@@ -17,15 +17,15 @@ import ray
 from ray.exceptions import RayError, RayTaskError
 
 from rolewise.fleet.incident import Incident
-from rolewise.fleet.limits import RESULTS_KEPT_S, TASKS_IN_FLIGHT
+from rolewise.fleet.limits import RESULTS_KEPT_S, TASKS_IN_FLIGHT, TASKS_KEPT
 from rolewise.fleet.losses import settle_losses
 from rolewise.fleet.ray import names
 from rolewise.fleet.ray.environment import read_search_path
 from rolewise.fleet.ray.head import FleetHead
-from rolewise.fleet.ray.pages import forget_pages
 from rolewise.fleet.ray.registry import forget_registry
 from rolewise.fleet.ray.replica import MAX_CONCURRENCY
 from rolewise.fleet.ray.staff import keeper_options
+from rolewise.fleet.ray.values import forget_values
 from rolewise.fleet.ray.view import Settings
 from rolewise.fleet.routing.table import RoutingTable
 from rolewise.fleet.runtime import Observation, VersionDefinition
@@ -69,6 +69,7 @@ class RayRuntime:
         guards: GuardLimits | None = None,
         tasks_in_flight: int = TASKS_IN_FLIGHT,
         results_kept_s: float = RESULTS_KEPT_S,
+        tasks_kept: int = TASKS_KEPT,
         fencing: int = 0,
     ) -> RayRuntime:
         """Start a fleet without replicas; one that runs already is attached to.
@@ -81,6 +82,7 @@ class RayRuntime:
             guards: Hard limits at which a task is ended; a fleet that runs gets them as well.
             tasks_in_flight: See `rolewise.fleet.gateway.Gateway`.
             results_kept_s: How long a task's result waits for its submitter.
+            tasks_kept: Of how many tasks there is an account.
             fencing: See `rolewise.fleet.runtime`.
         """
         settings = Settings(
@@ -91,6 +93,7 @@ class RayRuntime:
             search_path=read_search_path(),
             tasks_in_flight=tasks_in_flight,
             results_kept_s=results_kept_s,
+            tasks_kept=tasks_kept,
         )
         options = keeper_options(names.head_name(fleet))
         actor: Any = ray.remote(FleetHead).options(**options, max_concurrency=MAX_CONCURRENCY)
@@ -222,7 +225,8 @@ class RayRuntime:
             ):
                 with contextlib.suppress(ValueError, RayError):
                     ray.kill(_find(name["name"]), no_restart=True)
-        forget_pages(self.fleet)
+        forget_values(names.page_prefix(self.fleet))
+        forget_values(names.memory_prefix(self.fleet))
 
     async def _complete(
         self, records: tuple[TaskRecord, ...], *, now_s: float

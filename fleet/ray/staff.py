@@ -43,6 +43,12 @@ SHORTAGE_STANDS_S = 3.0
 ROOM_EVERY_S = 0.1
 SHORT_LINES = 4
 
+# Once for each process: every call makes a class, which Ray pickles, sends and keeps for good.
+_Gateway: Any = ray.remote(GatewayActor)
+_Collector: Any = ray.remote(CollectorActor)
+_MemoryKeeper: Any = ray.remote(MemoryKeeper)
+_Replica: Any = ray.remote(concurrency_groups=CONCURRENCY_GROUPS)(ReplicaActor)  # type: ignore[call-overload]
+
 
 class Staff:
     """The actors of one fleet.
@@ -59,7 +65,7 @@ class Staff:
 
     def gateway(self) -> Any:
         """Return the gateway's handle."""
-        actor = ray.remote(GatewayActor).options(
+        actor = _Gateway.options(
             **keeper_options(names.gateway_name(self._fleet)), max_concurrency=MAX_CONCURRENCY
         )
         return actor.remote(self._settings, self._head)
@@ -67,21 +73,20 @@ class Staff:
     def collectors(self) -> tuple[Any, ...]:
         """Return the collectors' handles, by shard."""
         return tuple(
-            ray.remote(CollectorActor)
-            .options(**keeper_options(names.collector_name(self._fleet, shard)))
-            .remote(self._head, shard)
+            _Collector.options(**keeper_options(names.collector_name(self._fleet, shard))).remote(
+                self._head, shard, self._settings.tasks_kept
+            )
             for shard in range(self._settings.collectors)
         )
 
     def memory(self) -> Any:
         """Return the memory keeper's handle."""
         options = keeper_options(names.memory_name(self._fleet))
-        return ray.remote(MemoryKeeper).options(**options).remote()
+        return _MemoryKeeper.options(**options).remote(self._fleet)
 
     def replica(self, address: Address, version: VersionDefinition) -> Any:
         """Return a replica's handle."""
-        actor = ray.remote(concurrency_groups=CONCURRENCY_GROUPS)(ReplicaActor)  # type: ignore[call-overload]
-        return actor.options(
+        return _Replica.options(
             name=names.replica_name(self._fleet, address),
             namespace=names.NAMESPACE,
             lifetime="detached",

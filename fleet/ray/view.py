@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rolewise.agents.message import Address
-from rolewise.fleet.limits import RESULTS_KEPT_S, TASKS_IN_FLIGHT
+from rolewise.fleet.limits import RESULTS_KEPT_S, TASKS_IN_FLIGHT, TASKS_KEPT
 from rolewise.fleet.routing.table import RoutingTable
 from rolewise.graphs.guard_limits import GuardLimits
 
@@ -24,6 +24,7 @@ class Settings:
         search_path: Folders that agents may be imported from, beside what is installed.
         tasks_in_flight: See `rolewise.fleet.gateway.Gateway`.
         results_kept_s: How long a task's result waits for its submitter.
+        tasks_kept: Of how many tasks there is an account.
     """
 
     fleet: str
@@ -33,6 +34,7 @@ class Settings:
     search_path: tuple[str, ...] = ()
     tasks_in_flight: int = TASKS_IN_FLIGHT
     results_kept_s: float = RESULTS_KEPT_S
+    tasks_kept: int = TASKS_KEPT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,6 +22,8 @@ MessageWire = tuple[Any, ...]
 ReplyWire = tuple[int, tuple[str, str, int], bytes, tuple[str, ...] | None]
 PROTOCOL = 5
 _MAIN = b"__main__"
+_NATURES = tuple(Nature)
+"""By number: to call the class takes several times as long."""
 
 
 def dump_body(body: Any) -> bytes:
@@ -131,7 +133,7 @@ def unpack_message(wire: MessageWire) -> Message:
     """
     return Message(
         id=wire[0],
-        nature=Nature(wire[1]),
+        nature=_NATURES[wire[1]],
         kind=wire[2],
         sender=_address(*wire[3]),
         to=wire[4],

@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field, replace
-from itertools import chain, islice
+from itertools import chain
 from typing import Any
 
 import numpy as np
 
 from rolewise.agents.errors import ReplicaLost
-from rolewise.fleet.recording.loop_ledger import LoopLedger
+from rolewise.fleet.recording.loop_ledger import RECORDS_A_TASK, LoopLedger, surplus_of
 from rolewise.fleet.recording.notes import Delivery, Noted
 from rolewise.fleet.recording.work import Work
 from rolewise.fleet.task import TaskRecord, task_key
@@ -24,9 +24,9 @@ from rolewise.graphs.guard_limits import GuardLimits
 from rolewise.graphs.interaction_graph import InteractionWindows
 from rolewise.graphs.interactions import Arm, Batch, Happening
 from rolewise.graphs.pulse import LAG_S, Pulse
-from rolewise.graphs.task_samples import TaskSample
+from rolewise.graphs.task_samples import RECORDS_KEPT, TaskSample
+from rolewise.graphs.task_table import TASKS_KEPT
 
-TASKS_KEPT = 60_000
 LATENCIES_KEPT = 512
 """Of one task's requests to one role; a loop of thousands tells no more than its first."""
 
@@ -58,24 +58,33 @@ class Collector:
     Args:
         window_s: Length of a window of the graph.
         lag_s: How late telemetry may come; see `Pulse`.
+        tasks_kept: Of how many tasks there are sums; those that were seen first go first.
         is_successor: An earlier life has died with all that it had folded.
     """
 
     def __init__(
-        self, *, window_s: float = 10.0, lag_s: float = LAG_S, is_successor: bool = False
+        self,
+        *,
+        window_s: float = 10.0,
+        lag_s: float = LAG_S,
+        tasks_kept: int = TASKS_KEPT,
+        is_successor: bool = False,
     ) -> None:
+        self._tasks_kept = tasks_kept
         self._is_successor = is_successor
         self._blind_until_s: float | None = None
         self._lost_before: dict[str, int] = {}
-        self.windows = InteractionWindows(window_s=window_s, is_successor=is_successor)
-        self.sample = TaskSample()
+        self.windows = InteractionWindows(
+            window_s=window_s, tasks_kept=tasks_kept, is_successor=is_successor
+        )
+        self.sample = TaskSample(records_kept=min(RECORDS_KEPT, RECORDS_A_TASK * tasks_kept))
         self.pulse = Pulse(lag_s=lag_s)
         # Most tasks have messages only: plain numbers, which the garbage collector need not walk.
         self._messages: dict[int, int] = {}
         self._tallies: dict[int, Tally] = {}
         self._lost: dict[str, int] = {}
         self._lost_at: dict[int, set[str]] = {}
-        self._loops = LoopLedger()
+        self._loops = LoopLedger(tasks_kept=tasks_kept)
 
     @property
     def lost(self) -> int:
@@ -97,7 +106,8 @@ class Collector:
             self._lost_before[batch.source] = min(known, batch.first_seq)
         self.sample.take(batch)
         self.pulse.take(batch, now_s=now_s)
-        self._lost[batch.source] = batch.lost + delivery.lost_notes
+        if lost := batch.lost + delivery.lost_notes:
+            self._lost[batch.source] = lost
         self._take_sends(delivery, batch, columns, now_s)
         if len(delivery.notes):
             self._take_notes(delivery)
@@ -158,7 +168,7 @@ class Collector:
         messages = self._messages
         for key, count in counted:
             messages[key] = messages.get(key, 0) + count
-        _forget(messages)
+        self._forget(messages)
         mirrored = (columns.flags[sent] & MIRRORED) > 0
         if mirrored.any():
             counted = columns.by_task(sent[~mirrored])
@@ -192,7 +202,7 @@ class Collector:
         columns = (lost[name].tolist() for name in ("task", "dst", "drep"))
         for key, node, number in zip(*columns, strict=True):
             self._lost_at.setdefault(key, set()).add(f"{batch.nodes[node]}#{number}")
-        _forget(self._lost_at)
+        self._forget(self._lost_at)
 
     def _take_work(self, columns: Columns, batch: Batch, work: Work) -> None:
         """Give each task its share of what the replica's process used."""
@@ -233,12 +243,10 @@ class Collector:
         tally = self._tallies.get(key)
         if tally is None:
             tally = self._tallies[key] = Tally()
-            _forget(self._tallies)
+            self._forget(self._tallies)
         return tally
 
-
-def _forget(by_task: dict[int, Any]) -> None:
-    """Drop the tasks that were seen first, many at a time, when there are too many."""
-    if len(by_task) > TASKS_KEPT:
-        for key in list(islice(by_task, TASKS_KEPT // 4)):
+    def _forget(self, by_task: dict[int, Any]) -> None:
+        """Drop the tasks that were seen first when there are too many."""
+        for key in surplus_of(by_task, self._tasks_kept):
             del by_task[key]

@@ -25,9 +25,8 @@ from rolewise.graphs.interactions import Batch, Happening, Records
 from rolewise.graphs.loop_batch import Step
 
 RECORDS_KEPT = 1 << 19
-"""Records that wait to be looked at; beyond, the oldest are forgotten."""
-EVENTS_KEPT = 1 << 20
-"""Events that are in order; likewise. A task that lasts longer is judged by what came since."""
+"""Records that wait to be looked at; beyond, the oldest are forgotten. Twice as many events are
+kept in order. A task that lasts longer is judged by what came since."""
 
 _MIRRORED = 8
 _NO_STEP = 255
@@ -87,9 +86,14 @@ class _Run:
 
 
 class LoopEvents:
-    """The events of one shard's tasks, those of the last so many records."""
+    """The events of one shard's tasks, those of the last so many records.
 
-    def __init__(self) -> None:
+    Args:
+        records_kept: See `RECORDS_KEPT`.
+    """
+
+    def __init__(self, *, records_kept: int = RECORDS_KEPT) -> None:
+        self._records_kept = records_kept
         self._aside: deque[_Aside] = deque()
         self._records = 0
         self._runs: list[_Run] = []
@@ -103,7 +107,7 @@ class LoopEvents:
             return
         self._aside.append(aside)
         self._records += len(aside)
-        while self._records - len(self._aside[0]) >= RECORDS_KEPT:
+        while self._records - len(self._aside[0]) >= self._records_kept:
             self._records -= len(self._aside.popleft())
 
     def of(
@@ -148,7 +152,10 @@ class LoopEvents:
             events = _joined([older[older["step"] != _NO_STEP], events])
         if len(events):
             self._runs.append(_in_order(events))
-        while sum(len(run.events) for run in self._runs) > EVENTS_KEPT and len(self._runs) > 1:
+        while (
+            sum(len(run.events) for run in self._runs) > 2 * self._records_kept
+            and len(self._runs) > 1
+        ):
             del self._runs[0]
 
     def _of_batch(self, aside: _Aside) -> Events:

@@ -8,8 +8,9 @@ after the end only counts as late.
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 import numpy.typing as npt
@@ -29,8 +30,10 @@ from rolewise.graphs.loops import (
     flag_names,
     raised_flags,
 )
+from rolewise.graphs.task_table import TASKS_KEPT
 
-TASKS_KEPT = 60_000
+RECORDS_A_TASK = 9
+"""For so many there is room before anybody looks at them."""
 MESSAGES_KEPT = 4096
 """Of one task; far beyond every limit."""
 BUSY_FROM = 20
@@ -53,11 +56,25 @@ class _Looked:
     events: int = 0
 
 
-class LoopLedger:
-    """The loops of one shard's tasks."""
+def surplus_of(by_task: Mapping[int, object], kept: int) -> list[int]:
+    """Return the tasks to forget, those that were seen first: none while there are not too many.
 
-    def __init__(self) -> None:
-        self._events = LoopEvents()
+    It is a quarter of the bound more than must be, so that it is not done for every task.
+    """
+    surplus = len(by_task) - kept
+    return list(islice(by_task, surplus + kept // 4)) if surplus > 0 else []
+
+
+class LoopLedger:
+    """The loops of one shard's tasks.
+
+    Args:
+        tasks_kept: Those that were seen first are forgotten beyond.
+    """
+
+    def __init__(self, *, tasks_kept: int = TASKS_KEPT) -> None:
+        self._tasks_kept = tasks_kept
+        self._events = LoopEvents(records_kept=RECORDS_A_TASK * tasks_kept)
         self._sends: dict[int, int] = {}
         self._busy: set[int] = set()
         self._endless: set[int] = set()
@@ -85,8 +102,7 @@ class LoopLedger:
                 self._busy.add(key)
                 if total > MESSAGES_KEPT:
                     self._endless.add(key)
-        if len(known) > TASKS_KEPT:
-            self._forget(list(known)[: TASKS_KEPT // 4])
+        self._forget(surplus_of(known, self._tasks_kept))
 
     def flags(self, keys: Sequence[int]) -> list[tuple[str, ...]]:
         """Return the flags of each task, by its key; none for one that is not known."""
@@ -161,7 +177,7 @@ class LoopLedger:
                 task.ended_at = int(ended[0])
                 self._learn(task)
             self._looked[key] = task
-        while len(self._looked) > TASKS_KEPT:
+        while len(self._looked) > self._tasks_kept:
             self._looked.popitem(last=False)
 
     def _note_late(self, task: _Looked, events: loop_events.Events) -> None:

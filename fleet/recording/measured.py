@@ -9,8 +9,8 @@ whoever sends them, and without regard to its arm.
 
 from __future__ import annotations
 
-MESSAGES_PER_S = 250.0
-"""Messages that a process measures in a second: with their replies about 1 % of its time."""
+MESSAGES_PER_S = 100.0
+"""Messages that a process measures in a second: with their replies 0.4 % of its time."""
 
 LOOK_S = 0.5
 _KEYS = float(1 << 64)

@@ -15,7 +15,14 @@ from typing import Any
 FIELDS = ("kind", "type", "verdict", "decision", "status", "outcome", "action")
 """Fields that say it, the first that is there."""
 
+_NAMES = frozenset(FIELDS)
+_FEW = 16
 _WORD = re.compile(r"[A-Za-z][A-Za-z_-]{0,23}")
+_PLAIN = frozenset(
+    {type(None), bool, int, float, complex, bytes, bytearray, list, tuple, set, frozenset}
+)
+"""They say none, and are not worth a look: one is taken at every reply."""
+_WORDS = (str, Enum)
 
 
 def reply_kind(body: Any) -> str:
@@ -27,16 +34,28 @@ def reply_kind(body: Any) -> str:
     Notes:
         Only single words count, and no digits: kinds are few and come again.
     """
-    if isinstance(body, Enum):
-        body = body.value
-    if isinstance(body, str):
-        return body.lower() if _WORD.fullmatch(body) else ""
-    is_mapping = isinstance(body, Mapping)
+    kind = type(body)
+    if kind is dict:  # what most are: so it is looked at first, and by as little as will do
+        if len(body) <= _FEW and _NAMES.isdisjoint(body):
+            return ""
+        is_mapping = True
+    elif kind in _PLAIN:
+        return ""
+    elif isinstance(body, _WORDS):
+        return _word(body)
+    else:
+        is_mapping = isinstance(body, Mapping)
     for name in FIELDS:
         value = body.get(name) if is_mapping else getattr(body, name, None)
-        if isinstance(value, Enum):
-            value = value.value
-        if isinstance(value, str) and _WORD.fullmatch(value):
-            return value.lower()
-    has_fields = hasattr(type(body), "model_fields") or hasattr(type(body), "__dataclass_fields__")
-    return type(body).__name__ if has_fields else ""
+        if value is not None and (word := _word(value)):
+            return word
+    if is_mapping:
+        return ""
+    has_fields = hasattr(kind, "model_fields") or hasattr(kind, "__dataclass_fields__")
+    return kind.__name__ if has_fields else ""
+
+
+def _word(value: Any) -> str:
+    if isinstance(value, Enum):
+        value = value.value
+    return value.lower() if isinstance(value, str) and _WORD.fullmatch(value) else ""

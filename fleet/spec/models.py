@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from rolewise.fleet.limits import RESULTS_KEPT_S, TASKS_IN_FLIGHT
+from rolewise.fleet.limits import RESULTS_KEPT_S, TASKS_IN_FLIGHT, TASKS_KEPT
 from rolewise.fleet.spec.analysis import AnalysisTemplateSpec
 from rolewise.fleet.spec.base import (
     AgentPath,
@@ -179,6 +179,15 @@ class FleetSpec(Model):
     results_kept: Duration = Field(
         default=RESULTS_KEPT_S,
         description="How long a task's result waits, from its end, for whoever submitted it.",
+    )
+    tasks_kept: int = Field(
+        default=TASKS_KEPT,
+        ge=1000,
+        description=(
+            "Of how many tasks there is an account, about 3 kB each; older ones that have ended "
+            "stay in the counts only. The judge reads accounts every second: keep more than "
+            "end in a minute."
+        ),
     )
     workload: WorkloadSpec | None = Field(
         default=None, description="Traffic for the harness and the demo."

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import pytest
 
 from rolewise.fleet.runtime import Runtime
 from rolewise.fleet.task import TaskRequest
-from tests.contract.runtimes import RUNTIMES, run_fleet
-from tests.contract.test_runtime import Scenario, end_of, launch, table, until, version
+from tests.contract.runtimes import RUNTIMES, Scenario, run_fleet
+from tests.contract.test_runtime import account_of, end_of, launch, table, until, version
 
 
 async def a_user_keeps_one_arm_and_a_retry_that_of_the_first_attempt(runtime: Runtime) -> None:
@@ -48,21 +49,22 @@ async def a_user_keeps_one_arm_and_a_retry_that_of_the_first_attempt(runtime: Ru
 async def a_score_from_outside_stays_in_the_account(runtime: Runtime) -> None:
     await launch(runtime)
     body = {"do": "tool"}
-    record = await end_of(runtime, "t", body)
+    record = await end_of(runtime, "scored", body)
     assert (record.body, record.has_body) == (body, True)
-    assert await runtime.score("t", "faithful", 0.25)
-    assert await runtime.score("t", "unclear", math.nan)
-    assert await runtime.score("t", "faithful", 0.75), "a score that is there stays"
+    assert await runtime.score("scored", "faithful", 0.25)
+    assert await runtime.score("scored", "unclear", math.nan)
+    assert await runtime.score("scored", "faithful", 0.75), "a score that is there stays"
     assert not await runtime.score("unknown", "faithful", 0.5)
-    with pytest.raises(ValueError, match=r"'faithful' of task 't' = 1\.5: want 0 to 1"):
-        await runtime.score("t", "faithful", 1.5)
+    with pytest.raises(ValueError, match=r"'faithful' of task 'scored' = 1\.5: want 0 to 1"):
+        await runtime.score("scored", "faithful", 1.5)
 
     async def shown() -> bool:
-        closed = (await runtime.observe()).closed
-        return bool(closed) and "quality" in closed[0].scores
+        record = await account_of(runtime, "scored")
+        return record is not None and "quality" in record.scores
 
     await until(runtime, shown, "scores shown")
-    (seen, *_), read = (await runtime.observe()).closed, await runtime.result("t")
+    seen, read = await account_of(runtime, "scored"), await runtime.result("scored")
+    assert seen is not None
     assert read is not None
     for scores in (seen.scores, read.scores):
         assert {n: v for n, v in scores.items() if n != "unclear"} == {
@@ -75,14 +77,15 @@ async def a_score_from_outside_stays_in_the_account(runtime: Runtime) -> None:
 
 async def what_nobody_noted_is_none_and_not_nought(runtime: Runtime) -> None:
     await launch(runtime)
-    await end_of(runtime, "t", {"do": "add", "a": 1, "b": 1})
+    await end_of(runtime, "silent", {"do": "add", "a": 1, "b": 1})
 
     async def counted() -> bool:
-        closed = (await runtime.observe()).closed
-        return bool(closed) and closed[0].messages == 2
+        record = await account_of(runtime, "silent")
+        return record is not None and record.messages == 2
 
     await until(runtime, counted, "messages counted")
-    record = (await runtime.observe()).closed[0]
+    record = await account_of(runtime, "silent")
+    assert record is not None
     assert (record.input_tokens, record.output_tokens, record.cost_usd) == (None, None, None)
     assert record.message_latency_s == {}, "it was in no trial"
 
@@ -109,10 +112,12 @@ async def what_a_request_took_reaches_the_account_by_role(runtime: Runtime) -> N
     assert 0.2 <= gave_up["worker"][0] < 5.0
 
 
-SCENARIOS: list[Scenario] = [
-    a_user_keeps_one_arm_and_a_retry_that_of_the_first_attempt,
+ON_ONE_FLEET: list[Scenario] = [
     a_score_from_outside_stays_in_the_account,
     what_nobody_noted_is_none_and_not_nought,
+]
+SCENARIOS: list[Scenario] = [
+    a_user_keeps_one_arm_and_a_retry_that_of_the_first_attempt,
     what_a_request_took_reaches_the_account_by_role,
 ]
 
@@ -121,3 +126,11 @@ SCENARIOS: list[Scenario] = [
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.__name__)
 def test_accounts(kind: str, scenario: Scenario) -> None:
     run_fleet(kind, scenario)
+
+
+@pytest.mark.parametrize("kind", RUNTIMES)
+@pytest.mark.parametrize("scenario", ON_ONE_FLEET, ids=lambda scenario: scenario.__name__)
+def test_accounts_on_one_fleet(
+    run_shared: Callable[[str, Scenario], None], kind: str, scenario: Scenario
+) -> None:
+    run_shared(kind, scenario)

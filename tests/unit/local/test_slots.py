@@ -48,7 +48,7 @@ def test_a_message_may_be_withdrawn_just_as_a_slot_comes_free():
             slots=1,
         )
         await runtime.scale(worker, 1, fencing=0)
-        replica = next(iter(runtime._replicas.values())).core
+        replica = next(iter(runtime.staff)).core
         replica.agent = held = Held()
         first, second = (asyncio.create_task(replica.handle(request(one))) for one in (1, 2))
         await asyncio.sleep(0)

@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rolewise.fleet.recording import loop_events
 from rolewise.fleet.recording.loop_events import LoopEvents
 from rolewise.fleet.recording.notes import NOTE_DTYPE
 from rolewise.graphs.interactions import Happening
@@ -70,9 +69,8 @@ def test_each_event_is_told_in_the_order_of_arrival_until_it_is_forgotten(happen
             expected[key].clear()
 
 
-def test_the_oldest_are_forgotten_when_nobody_asks(monkeypatch):
-    monkeypatch.setattr(loop_events, "RECORDS_KEPT", 10)
-    store = LoopEvents()
+def test_the_oldest_are_forgotten_when_nobody_asks():
+    store = LoopEvents(records_kept=10)
     for number in range(20):
         store.take(batch_of(Record(task=number), Record(task=99)), NO_NOTES, now_s=0.0)
 
@@ -82,9 +80,8 @@ def test_the_oldest_are_forgotten_when_nobody_asks(monkeypatch):
     assert len(events) == 6
 
 
-def test_the_oldest_are_forgotten_when_everybody_asks(monkeypatch):
-    monkeypatch.setattr(loop_events, "EVENTS_KEPT", 64)
-    store = LoopEvents()
+def test_the_oldest_are_forgotten_when_everybody_asks():
+    store = LoopEvents(records_kept=32)
     for number in range(200):
         store.take(batch_of(Record(task=number)), NO_NOTES, now_s=0.0)
         assert len(store.of([number])[0]) == 1
