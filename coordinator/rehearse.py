@@ -118,6 +118,7 @@ async def _rehearse(
         seed=seed,
         guards=guard_limits(spec.guards),
         tasks_in_flight=spec.tasks_in_flight,
+        tasks_kept=spec.tasks_kept,
     )
     fleets = Fleets(
         journal=journal,
@@ -130,7 +131,6 @@ async def _rehearse(
     controller = Controller(
         fleet=spec.fleet,
         journal=journal,
-        store=store,
         runtime=runtime,
         definitions=definitions_of(spec),
         holder="rehearsal",

@@ -17,7 +17,6 @@ from judge_report import bound_tasks, lower_bound, upper_bound  # noqa: E402
 from judge_speed import SIGNALS, measure  # noqa: E402
 
 
-@pytest.mark.timeout(120)
 def test_the_short_form_measures_every_rule_in_every_cell(tmp_path):
     command = [sys.executable, str(BENCHMARKS / "judge_operating.py"), "--short"]
     done = subprocess.run(
