@@ -97,7 +97,6 @@ async def build_world(store: Store | None = None, runtime: LocalRuntime | None =
     controller = Controller(
         fleet="pair",
         journal=journal,
-        store=store,
         runtime=runtime,
         definitions=definitions_of(spec),
         holder="test",

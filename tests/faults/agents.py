@@ -17,6 +17,11 @@ class Faulty(Agent):
         match message.body:
             case {"ask": role, "body": body}:
                 return await ctx.ask(role, body)
+            case {"remember": value}:
+                await ctx.memory.write("what", value)
+                return value
+            case {"recall": _}:
+                return await ctx.memory.read("what")
             case {"pid": _}:
                 return os.getpid()
             case {"wait": seconds}:
@@ -24,6 +29,12 @@ class Faulty(Agent):
                 return "waited"
             case {"block on": fifo}:
                 return Path(fifo).read_text()  # noqa: ASYNC240  (the whole point)
+            case {"hog": megabytes}:
+                held = []
+                while len(held) < megabytes:
+                    held.append(bytearray(os.urandom(1024)) * 1024)
+                    await asyncio.sleep(0)
+                return len(held)
             case {"die": code}:
                 os._exit(code)
             case other:

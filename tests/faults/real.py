@@ -76,12 +76,22 @@ async def statuses(runtime: RayRuntime, role: str = "worker") -> list[ReplicaSta
     return [one for one in (await runtime.observe(1 << 60)).replicas if one.role == role]
 
 
-def pid_of(name: str) -> int:
-    """Return the process of one of the fleet's actors, by how its name goes on."""
+def find_pid(name: str) -> int:
+    """Return the process of one of the fleet's actors, by how its name begins; 0 if there is none.
+
+    A replica's is there before it takes messages.
+    """
     for actor in tables.actors().values():
-        if actor["Name"] == names.prefix(FLEET) + name and actor["State"] == "ALIVE":
+        if actor["Name"].startswith(names.prefix(FLEET) + name) and actor["State"] == "ALIVE":
             return int(actor["Pid"])
-    raise LookupError(name)
+    return 0
+
+
+def pid_of(name: str) -> int:
+    """Return the process of one of the fleet's actors; it must be there."""
+    pid = find_pid(name)
+    assert pid, f"{name} has no process"
+    return pid
 
 
 async def launch(resources: dict[str, dict[str, float]]) -> RayRuntime:

@@ -47,7 +47,6 @@ async def test_a_lost_verb_stops_api_and_controllers_until_a_person_has_decided(
             controller = Controller(
                 fleet="pair",
                 journal=journal,
-                store=other,
                 runtime=world.runtime,
                 definitions=definitions_of(parse_fleet(PAIR)),
                 holder="coordinator",

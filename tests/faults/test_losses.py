@@ -20,8 +20,8 @@ from rolewise.fleet.local.runtime import LocalRuntime
 from rolewise.fleet.losses import INQUEST_S, settle_losses
 from rolewise.fleet.task import Outcome, TaskRecord, TaskRequest
 from tests.contract.test_runtime import launch, table, version
-from tests.faults.test_attention import on_trial, play
-from tests.scenario.stage import Stage
+from tests.faults.test_attention import PAIR, on_trial, play
+from tests.scenario.stage import Stage, given
 
 SLEEPS = {"do": "relay", "body": {"do": "sleep", "s": 1.0}}
 
@@ -209,6 +209,21 @@ def test_a_version_that_dies_again_and_again_is_rolled_back() -> None:
 def test_a_version_whose_nodes_are_lost_is_not() -> None:
     phase, _ = after(incidents_of(IncidentKind.NODE_LOST, "v2", times=5))
     assert phase is Phase.PAUSED  # at the step that waits for a person, as before
+
+
+def test_a_version_whose_nodes_alone_are_lost_again_and_again_waits_for_a_person() -> None:
+    async def story(stage: Stage) -> None:
+        rollout = await on_trial(stage)
+        for _ in range(3):
+            stage.runtime.kill("worker", "v2", kind=IncidentKind.NODE_LOST)
+            await stage.clock.sleep(120.0)
+        state = await stage.journal.rollout(rollout)
+        assert state.phase is Phase.PAUSED
+        assert state.reason.startswith(
+            "3 times in this rollout a node was lost that carried worker"
+        )
+
+    given(PAIR.replace("{pause: {}}", "{pause: {duration: 1h}}"), story, traffic=False)
 
 
 def test_when_the_stable_version_dies_as_well_people_are_asked() -> None:

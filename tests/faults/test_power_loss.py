@@ -20,8 +20,8 @@ from tests.scenario.test_operators import PAIR
 async def power_loss(stage: Stage) -> None:
     """End everything, then start a fleet from nothing, as `rolewise up` does."""
     await stage.stop()
-    for replica in list(stage.runtime._replicas):
-        stage.runtime._stop(replica)
+    for replica in list(stage.runtime.staff.live):
+        stage.runtime.staff.stop(replica)
     stage.runtime = LocalRuntime(entry=("entry",), seed=8)
     stage.fleets = Fleets(
         journal=stage.journal, runtimes={"pair": stage.runtime}, draw_salt=lambda: "other"

@@ -134,6 +134,26 @@ def test_a_killed_gateway_forgets_no_task(fleet: RayRuntime) -> None:
     run(scenario())
 
 
+def test_what_a_role_remembers_outlives_the_process_that_keeps_it(fleet: RayRuntime) -> None:
+    async def scenario() -> None:
+        remembered = await end_of(fleet, "remember", ask_worker(remember=["a", 1]))
+        assert remembered.result == ["a", 1]
+        os.kill(real.pid_of("memory"), signal.SIGKILL)
+        again = itertools.count()
+
+        async def is_back() -> bool:
+            record = await end_of(fleet, f"recall-{next(again)}", ask_worker(recall=1))
+            if record.outcome is Outcome.COMPLETED:
+                assert record.result == ["a", 1]
+            return record.outcome is Outcome.COMPLETED
+
+        await until(is_back, "a keeper that answers")
+        await end_of(fleet, "remember-again", ask_worker(remember="b"))
+        assert (await end_of(fleet, "recall-again", ask_worker(recall=1))).result == "b"
+
+    run(scenario())
+
+
 def test_a_killed_collector_makes_what_it_knew_partial(fleet: RayRuntime) -> None:
     async def scenario() -> None:
         await end_of(fleet, "known", ask_worker(x=1))
@@ -174,6 +194,22 @@ def test_a_version_that_does_not_start_is_refused_in_words_and_leaves_nothing(
         assert all(one.version == "v1" for one in await statuses(fleet))
 
     run(scenario())
+
+
+def test_a_replica_that_is_killed_while_it_starts_is_started_again(fleet: RayRuntime) -> None:
+    async def scenario() -> None:
+        up = asyncio.create_task(fleet.scale(version("worker", "v7"), 1, fencing=1))
+
+        async def has_process() -> int:
+            return await asyncio.to_thread(real.find_pid, "replica:worker@v7#")
+
+        os.kill(await until(has_process, "its process"), signal.SIGKILL)
+        await up
+        (fresh,) = [one for one in await statuses(fleet) if one.version == "v7"]
+        assert fresh.state is ReplicaState.READY
+        await fleet.scale(version("worker", "v7"), 0, fencing=1)
+
+    run(asyncio.wait_for(scenario(), 90.0))
 
 
 def test_scaling_down_ends_a_scaling_up_that_waits(fleet: RayRuntime) -> None:

@@ -12,8 +12,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-import pytest
-
 from rolewise.coordinator.crash_points import ARMED_BY
 from rolewise.coordinator.journal import Journal
 from rolewise.coordinator.rollout.events import TakenOver
@@ -31,7 +29,6 @@ ROOT = Path(__file__).parents[2]
 SOON_S = 200.0
 """Ample for what takes a second: the machine may be busy."""
 
-pytestmark = pytest.mark.timeout(500)
 DEATHS = ("append.after", "install.during", "drain.during")
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from rolewise.coordinator.errors import RolewiseError
-from rolewise.coordinator.fleets import bring_up, register
+from rolewise.coordinator.fleets import bring_up, definitions_of, register
 from rolewise.coordinator.rollout.events import StepStarted
 from rolewise.coordinator.rollout.requests import Abort
 from rolewise.coordinator.rollout.state import Phase
@@ -19,11 +21,15 @@ from tests.scenario.test_operators import TIMED
 STEPS = [(0, 0), (0, 1), (0, 2), (1, 0), (1, 1), (1, 2)]
 
 
-async def restart(stage: Stage, text: str = TIMED) -> None:
-    """End everything but the store, wait, and start the fleet again as the server does."""
+async def restart(stage: Stage, text: str = TIMED, *, runtime: LocalRuntime | None = None) -> None:
+    """End everything but the store, wait, and start the fleet again as the server does.
+
+    Args:
+        runtime: The fleet's processes, if they are still there.
+    """
     await stage.stop()
     await stage.clock.sleep(60.0)
-    stage.runtime = LocalRuntime(entry=tuple(stage.spec.entry), seed=8)
+    stage.runtime = runtime or LocalRuntime(entry=tuple(stage.spec.entry), seed=8)
     spec = parse_fleet(text)
     fleet = await register(stage.journal, spec, text=text, file="test.yaml", by="up")
     last = await stage.journal.last_rollout(fleet)
@@ -93,5 +99,19 @@ def test_another_file_is_refused_until_the_rollout_has_ended() -> None:
         stage.lead("second")
         assert (await stage.ends(rollout)).phase is Phase.COMPLETED
         await restart(stage, changed)
+
+    given(TIMED, story, traffic=False)
+
+
+def test_a_fleet_that_outlived_its_server_keeps_nothing_that_is_not_wanted() -> None:
+    async def story(stage: Stage) -> None:
+        left = definitions_of(stage.spec)["worker", "v2"]
+        gone = replace(left, role="clerk", version="v9")
+        for version in (left, gone):
+            await stage.runtime.scale(version, 2, fencing=0)
+        await restart(stage, runtime=stage.runtime)
+        await a_task_completes(stage, "afterwards")
+        versions = {(r.role, r.version) for r in (await stage.runtime.observe()).replicas}
+        assert versions == {("entry", "v1"), ("worker", "v1")}
 
     given(TIMED, story, traffic=False)

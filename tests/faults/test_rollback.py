@@ -100,6 +100,26 @@ def test_a_canary_that_cannot_be_drained_fails_the_rollback_by_name_and_retry_fi
     play(story)
 
 
+def test_another_rollout_may_start_where_one_could_not_finish_and_clears_up_first() -> None:
+    async def story(stage: Stage) -> None:
+        assert isinstance(stage.runtime, Troubled)
+        rollout = await on_trial(stage)
+        stage.runtime.troubles.is_stuck = True
+        await abort(stage, rollout)
+        assert (await stage.ends(rollout)).phase is Phase.FAILED
+        stage.runtime.troubles.is_stuck = False
+        another = await stage.start("v2")
+        await stage.clock.sleep(0.1)
+        await abort(stage, another)
+        state = await stage.ends(another)
+        assert (state.phase, state.left_by) == (Phase.ROLLED_BACK, rollout)
+        assert await new_tasks_are_on_stable(stage, "after")
+        versions = {one.version for one in (await stage.runtime.observe()).replicas}
+        assert versions == {"v1"}
+
+    play(story)
+
+
 Faults = st.lists(
     st.sampled_from(["deaf", "no room", "canary dies", "stable dies", "gateway", "collector"]),
     max_size=4,
@@ -135,7 +155,7 @@ def test_an_abort_at_any_moment_under_any_fault_leads_back_in_seconds(
 async def happen(stage: Stage, fault: str) -> None:
     runtime = stage.runtime
     assert isinstance(runtime, Troubled)
-    versions = {address.version for address in runtime._replicas if address.role == "worker"}
+    versions = {address.version for address in runtime.staff.live if address.role == "worker"}
     match fault:
         case "deaf":
             runtime.troubles.is_deaf = True

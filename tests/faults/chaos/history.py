@@ -217,7 +217,7 @@ class Nemesis:
 
     async def _kill_replica(self) -> None:
         fleet = self._world.fleet
-        alive = list(fleet._replicas)
+        alive = list(fleet.staff.live)
         victim = self._draw.choice(alive)
         fleet.kill(victim.role, victim.version)
         self._count("replica killed")

@@ -71,7 +71,7 @@ class WatchedFleet(LocalRuntime):
     async def observe(self, cursor=0):
         return Observation(
             now_s=asyncio.get_running_loop().time(),
-            replicas=tuple(self._status(live) for live in self._replicas.values()),
+            replicas=tuple(live.status(self._router.table.number) for live in self.staff),
             counts=self._gateway.counts,
             tasks=self._gateway.tasks_since(cursor),
         )
@@ -108,7 +108,7 @@ class WatchedFleet(LocalRuntime):
             if sum(shares.values()) != 100.0:
                 self.broken.append(f"after {after}: weights of {route.role} are {shares}")
             for version, share in shares.items():
-                if share and not self._of(route.role, version):
+                if share and not self.staff.of(route.role, version):
                     self.broken.append(
                         f"after {after}: {share} % go to {route.role}@{version}, "
                         "of which there is no replica"
@@ -196,7 +196,6 @@ class World:
         controller = Controller(
             fleet=FLEET,
             journal=Journal(store, self.now),
-            store=store,
             runtime=fleet,
             definitions=definitions(self.shape),
             holder=process.name,
