@@ -8,7 +8,7 @@ INSTALL := $(if $(UV),uv pip install --quiet --python $(BIN)/python,$(BIN)/pytho
 FLEET ?= configs/supply-chain.yaml
 
 .DEFAULT_GOAL := help
-.PHONY: setup dev demo run test test-unit test-ray lint types format docs bench bench-faults bench-graph bench-judge lock clean help
+.PHONY: setup dev demo run test test-unit test-ray lint types format docs bench bench-faults bench-chaos bench-soak bench-lives bench-kept bench-graph bench-judge lock clean help
 
 setup: .venv/.ready  ## make the environment in .venv, with the locked versions
 
@@ -34,14 +34,14 @@ run: setup  ## launch a fleet and serve its API until Ctrl-C: make run FLEET=my.
 	$(BIN)/rolewise up $(FLEET)
 
 test: lint types  ## everything that must hold: lint, types, layers, all tests
-	$(BIN)/pytest -n 2 --dist loadgroup -m "not ray"
-	$(BIN)/pytest -m ray
+	$(BIN)/pytest -n 4 -m "not alone"
+	$(BIN)/pytest -m alone
 
 test-unit: setup  ## the quick tests: no Ray, no wheel
 	$(BIN)/pytest -n 2 -m "not ray and not slow"
 
 test-ray: setup  ## the tests on a real local Ray
-	$(BIN)/pytest -m ray
+	$(BIN)/pytest -n 2 -m ray
 
 lint: setup  ## style, format, and the direction of imports
 	$(BIN)/ruff check
@@ -68,6 +68,18 @@ bench: dev  ## messages a second and their latency: bare calls, Ray Serve, Rolew
 bench-faults: setup  ## how fast an abort takes hold with fifty replicas; what kept accounts cost
 	$(BIN)/python benchmarks/abort.py
 	$(BIN)/python benchmarks/accounts.py
+
+bench-chaos: setup  ## 100,000 random histories under faults in virtual time (about half an hour)
+	$(BIN)/python benchmarks/chaos.py
+
+bench-soak: setup  ## rollouts one after another for half an hour while processes are killed
+	$(BIN)/python benchmarks/soak.py
+
+bench-lives: setup  ## what stays in memory of replicas that have ended, beside bare Ray
+	$(BIN)/python benchmarks/lives.py
+
+bench-kept: setup  ## what a collector keeps, over hours of a fleet (some minutes)
+	$(BIN)/python benchmarks/kept.py
 
 bench-graph: setup  ## folding messages into graphs and rows of tasks: columns against networkx
 	$(BIN)/python benchmarks/graph.py

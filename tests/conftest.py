@@ -1,11 +1,38 @@
-"""What tests of several kinds share."""
+"""What tests of several kinds share, and how pytest-xdist deals them out."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from hypothesis import settings
+
+from tests.support.shares import Shares, is_on_ray
+
+MAKES_WAY = 10
+"""Niceness of a worker that computes: who waits for Ray must not wait for the processor too."""
+os.environ.update(RAY_worker_niceness="0")  # 15 otherwise; also of Rays that tests start themselves
+
+# An example that takes long says that the machine is busy. Against hanging each test has a limit.
+settings.register_profile("no deadline", deadline=None)
+settings.load_profile("no deadline")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Shares:
+    """See `tests.support.shares`."""
+    return Shares(config, log)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """See that each test is dealt out as what it is."""
+    for item in items:
+        is_marked = item.get_closest_marker("ray") is not None
+        if is_marked is not is_on_ray(item.nodeid):
+            raise pytest.UsageError(f"tests/support/shares.py takes {item.nodeid} for another kind")
 
 
 @pytest.fixture(scope="session")
@@ -27,8 +54,15 @@ def _local_ray(crash_point_file: Path) -> Iterator[None]:
     leave_ray()
 
 
+@pytest.fixture(scope="session")
+def _gives_way() -> None:
+    """Let the tests on Ray go first, which are other workers'; alone there is nobody to let."""
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        os.nice(MAKES_WAY)
+
+
 @pytest.fixture(autouse=True)
 def _ray_for_marked_tests(request: pytest.FixtureRequest) -> None:
     """Give every test that is marked `ray` a connected Ray; one for the whole session."""
-    if request.node.get_closest_marker("ray") is not None:
-        request.getfixturevalue("_local_ray")
+    is_on_ray = request.node.get_closest_marker("ray") is not None
+    request.getfixturevalue("_local_ray" if is_on_ray else "_gives_way")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from rolewise.fleet.runtime import Runtime
 from rolewise.fleet.task import Outcome
-from tests.contract.runtimes import RUNTIMES, run_fleet
-from tests.contract.test_runtime import Scenario, end_of, launch, until
+from tests.contract.runtimes import RUNTIMES, Scenario, run_fleet
+from tests.contract.test_runtime import end_of, launch, until
 
 
 async def a_chain_without_end_is_cut_at_once(runtime: Runtime) -> None:
@@ -23,14 +25,14 @@ async def a_chain_without_end_is_cut_at_once(runtime: Runtime) -> None:
 async def a_task_that_goes_round_in_circles_is_ended(runtime: Runtime) -> None:
     await launch(runtime)
 
-    record = await end_of(runtime, "t", {"do": "relay", "body": {"do": "circle"}})
+    record = await end_of(runtime, "round", {"do": "relay", "body": {"do": "circle"}})
 
     assert record.outcome is Outcome.FAILED
     assert record.error.startswith("loop_guard: ")
     assert record.error.endswith("messages without progress, the limit is 90")
 
     async def flagged() -> bool:
-        again = await runtime.result("t")
+        again = await runtime.result("round")
         return again is not None and {"repeat", "stalled"} <= set(again.flags)
 
     await until(runtime, flagged, "flags raised")
@@ -56,18 +58,20 @@ async def events_that_breed_events_are_stopped_after_the_tasks_own_end(runtime: 
 
 async def other_tasks_go_on(runtime: Runtime) -> None:
     await launch(runtime)
-    await end_of(runtime, "t", {"do": "relay", "body": {"do": "circle"}})
+    await end_of(runtime, "guarded", {"do": "relay", "body": {"do": "circle"}})
 
-    record = await end_of(runtime, "u", {"do": "add", "a": 1, "b": 2})
+    record = await end_of(runtime, "other", {"do": "add", "a": 1, "b": 2})
 
     assert (record.outcome, record.result, record.flags) == (Outcome.COMPLETED, 3, ())
 
 
+ON_ONE_FLEET: list[Scenario] = [
+    a_task_that_goes_round_in_circles_is_ended,
+    other_tasks_go_on,
+]
 SCENARIOS: list[Scenario] = [
     a_chain_without_end_is_cut_at_once,
-    a_task_that_goes_round_in_circles_is_ended,
     events_that_breed_events_are_stopped_after_the_tasks_own_end,
-    other_tasks_go_on,
 ]
 
 
@@ -75,3 +79,11 @@ SCENARIOS: list[Scenario] = [
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.__name__)
 def test_guard(kind: str, scenario: Scenario) -> None:
     run_fleet(kind, scenario)
+
+
+@pytest.mark.parametrize("kind", RUNTIMES)
+@pytest.mark.parametrize("scenario", ON_ONE_FLEET, ids=lambda scenario: scenario.__name__)
+def test_guard_on_one_fleet(
+    run_shared: Callable[[str, Scenario], None], kind: str, scenario: Scenario
+) -> None:
+    run_shared(kind, scenario)

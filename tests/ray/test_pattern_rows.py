@@ -19,7 +19,7 @@ from rolewise.fleet.task import TaskRecord, TaskRequest
 from rolewise.graphs.interactions import Arm
 from tests.support.trader import orders
 
-pytestmark = [pytest.mark.ray, pytest.mark.timeout(180)]
+pytestmark = pytest.mark.ray
 FLEET = "traders"
 ROLES = {"supplier": "Supplier", "warehouse": "Warehouse", "verifier": "Verifier"}
 PLANNERS = {"v1": "haggles_to_an_end", "haggles": "haggles_for_ever", "floods": "floods"}
@@ -87,7 +87,7 @@ class Watched:
                 observation = await self._fleet.observe(self._closed)
                 self.tasks |= {one.number: one for one in observation.closed}
                 await self.patterns.look(self.trial, ANALYSIS, observation.closed)
-                await self.floods.look(observation.now_s, ANALYSIS)
+                await self.floods.look(observation.now_s, ANALYSIS, weight=50.0)
                 await asyncio.sleep(0.5)
 
     @property

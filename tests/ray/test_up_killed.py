@@ -18,7 +18,7 @@ import pytest
 from rolewise.coordinator.store.data_directory import DataDirectory
 from tests.support.redis_servers import free_port
 
-pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.ray, pytest.mark.slow]
 FILE = Path(__file__).parent / "pair.yaml"
 ROOT = Path(__file__).parents[2]
 SOON_S = 100.0

@@ -6,7 +6,8 @@ import asyncio
 import math
 import os
 import signal
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
@@ -18,13 +19,13 @@ from rolewise.fleet.harness.workload import NOTHING_NEW
 from rolewise.fleet.ray import names
 from rolewise.fleet.ray.runtime import RayRuntime
 from rolewise.fleet.routing.table import RoleRoute, RoutingTable
-from rolewise.fleet.runtime import VersionDefinition
+from rolewise.fleet.runtime import ReplicaState, VersionDefinition
 from rolewise.fleet.task import Outcome, TaskRequest
 from rolewise.graphs.guard_limits import GuardLimits
 from rolewise.graphs.involvement import Part, judge_involvement
 from rolewise.graphs.snapshot_columns import read_snapshots
 
-pytestmark = pytest.mark.ray
+pytestmark = [pytest.mark.ray, pytest.mark.alone]
 FLEET = "waits"
 DOES: Mapping[str, Mapping[str, Any]] = {
     "a": {
@@ -36,7 +37,7 @@ DOES: Mapping[str, Mapping[str, Any]] = {
     "b": {
         "work": [{"ask": "a.again"}],
         "slow": [{"sleep": 30.0}],
-        "block": [{"block": 8.0}],
+        "block": [{"block": 15.0}],
     },
     # The same two with a slot more.
     "wide": {"task": [{"ask": "side.work"}], "again": [{"sleep": 0.1}]},
@@ -90,12 +91,16 @@ async def watch(
     return lookout
 
 
-async def end(fleet: RayRuntime, *roles: str) -> None:
-    """End what is stuck in these roles by making their replicas anew."""
-    for role in roles:
-        await fleet.scale(version(role), 0, fencing=1)
-    await asyncio.gather(*(fleet.scale(version(role), 1, fencing=1) for role in roles))
-    await until(fleet, nothing_runs)
+@asynccontextmanager
+async def ended(fleet: RayRuntime, *roles: str) -> AsyncIterator[None]:
+    """In the end, end what is stuck in these roles by making their replicas anew."""
+    try:
+        yield
+    finally:
+        for role in roles:
+            await fleet.scale(version(role), 0, fencing=1)
+        await asyncio.gather(*(fleet.scale(version(role), 1, fencing=1) for role in roles))
+        await until(fleet, nothing_runs)
 
 
 async def until(
@@ -110,50 +115,56 @@ async def nothing_runs(fleet: RayRuntime) -> bool:
     return not (await fleet.observe(NOTHING_NEW)).counts.running
 
 
+async def all_serve(fleet: RayRuntime) -> bool:
+    replicas = (await fleet.observe(NOTHING_NEW)).replicas
+    return all(one.state is ReplicaState.READY for one in replicas)
+
+
 def test_row_1_a_mutual_ask_without_timeouts(fleet: RayRuntime) -> None:
     async def main() -> None:
-        await give(fleet, "mutual", "a")
-        await give(fleet, "look-alike", "wide")
-        lookout = await watch(fleet, lambda seen: bool(seen.deadlocks))
-        (deadlock,) = lookout.deadlocks
-        assert (deadlock.kind, deadlock.nodes) == ("hard", ("a@v1", "b@v1"))
-        assert deadlock.tasks == ("mutual",)
-        assert "for the reply to work of b@v1#" in deadlock.sentence
-        assert "which waits for a slot of a@v1#" in deadlock.sentence
-        found = judge_involvement(deadlock, canary=("b", "v1"), free_canary=0, free_baseline=0)
-        assert (found.part, found.reaction) == (Part.CORE, "rollback")
-        record = await fleet.result("look-alike", wait_s=20.0)
-        assert record is not None
-        assert record.outcome is Outcome.COMPLETED
-        await end(fleet, "b")
+        async with ended(fleet, "b"):
+            await give(fleet, "mutual", "a")
+            await give(fleet, "look-alike", "wide")
+            lookout = await watch(fleet, lambda seen: bool(seen.deadlocks))
+            (deadlock,) = lookout.deadlocks
+            assert (deadlock.kind, deadlock.nodes) == ("hard", ("a@v1", "b@v1"))
+            assert deadlock.tasks == ("mutual",)
+            # It begins with whichever wait is seen to be older, by a hair.
+            assert "for the reply to work of b@v1#" in deadlock.sentence
+            assert "for a slot of a@v1#" in deadlock.sentence
+            found = judge_involvement(deadlock, canary=("b", "v1"), free_canary=0, free_baseline=0)
+            assert (found.part, found.reaction) == (Part.CORE, "rollback")
+            record = await fleet.result("look-alike", wait_s=20.0)
+            assert record is not None
+            assert record.outcome is Outcome.COMPLETED
 
     asyncio.run(main())
 
 
 def test_row_2_the_same_with_a_timeout(fleet: RayRuntime) -> None:
     async def main() -> None:
-        await give(fleet, "timed", "a", "timed")
-        lookout = await watch(fleet, lambda seen: bool(seen.deadlocks))
-        (deadlock,) = lookout.deadlocks
-        assert (deadlock.kind, deadlock.nodes) == ("soft", ("a@v1", "b@v1"))
-        assert deadlock.ends_in_s is not None
-        assert 0 < deadlock.ends_in_s < 20
-        await end(fleet, "b")
+        async with ended(fleet, "b"):
+            await give(fleet, "timed", "a", "timed")
+            lookout = await watch(fleet, lambda seen: bool(seen.deadlocks))
+            (deadlock,) = lookout.deadlocks
+            assert (deadlock.kind, deadlock.nodes) == ("soft", ("a@v1", "b@v1"))
+            assert deadlock.ends_in_s is not None
+            assert 0 < deadlock.ends_in_s < 20
 
     asyncio.run(main())
 
 
 def test_row_3_a_ring_of_four_with_all_slots_full(fleet: RayRuntime) -> None:
     async def main() -> None:
-        await asyncio.gather(
-            *(give(fleet, f"ring-{role}", role) for role in ("r1", "r2", "r3", "r4"))
-        )
-        lookout = await watch(fleet, lambda seen: bool(seen.deadlocks))
-        (deadlock,) = lookout.deadlocks
-        assert deadlock.kind == "hard"
-        assert deadlock.nodes == ("r1@v1", "r2@v1", "r3@v1", "r4@v1")
-        assert deadlock.sentence.count("a slot of") == 4
-        await end(fleet, "r1", "r2", "r3", "r4")
+        async with ended(fleet, "r1", "r2", "r3", "r4"):
+            await asyncio.gather(
+                *(give(fleet, f"ring-{role}", role) for role in ("r1", "r2", "r3", "r4"))
+            )
+            lookout = await watch(fleet, lambda seen: bool(seen.deadlocks))
+            (deadlock,) = lookout.deadlocks
+            assert deadlock.kind == "hard"
+            assert deadlock.nodes == ("r1@v1", "r2@v1", "r3@v1", "r4@v1")
+            assert deadlock.sentence.count("a slot of") == 4
 
     asyncio.run(main())
 
@@ -183,6 +194,7 @@ def test_row_10_a_killed_replica_leaves_no_waits_behind(fleet: RayRuntime) -> No
         assert "ask_failed: b@v1#" in record.error
         lookout = await watch(fleet, lambda seen: bool(seen.rounds > 2))
         assert (lookout.deadlocks, lookout.stalls) == ((), ())
+        await until(fleet, all_serve, limit_s=120.0)  # the killed one again, for the next test
 
     asyncio.run(main())
 
@@ -195,7 +207,7 @@ def test_row_13_a_blocked_event_loop_still_answers_and_says_so(fleet: RayRuntime
         assert stall.sentence.startswith("blocked loop: the event loop of b@v1#")
         assert "(1 invocations there)" in stall.sentence
         assert lookout.deadlocks == ()
-        record = await fleet.result("blocks", wait_s=20.0)
+        record = await fleet.result("blocks", wait_s=40.0)
         assert record is not None
         assert record.outcome is Outcome.COMPLETED
         await watch(fleet, lambda seen: seen.rounds > 1 and not seen.stalls)

@@ -75,7 +75,6 @@ class Stage:
         controller = Controller(
             fleet=self.spec.fleet,
             journal=Journal(self.store, lambda: EPOCH + timedelta(seconds=self.clock.now())),
-            store=self.store,
             runtime=self.runtime,
             definitions=definitions_of(self.spec),
             holder=holder,

@@ -34,9 +34,6 @@ CASES = [
 ]
 
 
-V2 = pytest.mark.xdist_group("v2 of the supply chain")  # played once, for all that look at it
-
-
 @dataclass(frozen=True)
 class Played:
     """A release that was rolled out to its end."""
@@ -50,6 +47,7 @@ class Played:
 
 @lru_cache
 def play(fleet: str, to: str) -> Played:
+    """Play a release once for all tests that look at it."""
     played: list[Played] = []
 
     async def story(stage: Stage) -> None:
@@ -73,7 +71,7 @@ def play(fleet: str, to: str) -> Played:
 
 @pytest.mark.parametrize(
     ("fleet", "to", "phase", "reason"),
-    [pytest.param(*case, marks=V2 if case[1] == "v2" else ()) for case in CASES],
+    CASES,
 )
 def test_release(fleet: str, to: str, phase: Phase, reason: str) -> None:
     played = play(fleet, to)
@@ -86,7 +84,6 @@ def test_release(fleet: str, to: str, phase: Phase, reason: str) -> None:
     assert counts.submitted == counts.completed + counts.failed + counts.timed_out > 0
 
 
-@V2
 def test_a_good_release_goes_up_step_by_step_and_through_every_gate() -> None:
     played = play("supply-chain", "v2")
     events = played.events
@@ -109,7 +106,6 @@ def test_a_good_release_goes_up_step_by_step_and_through_every_gate() -> None:
         assert required <= shown
 
 
-@V2
 def test_roles_go_least_critical_first_and_the_orchestrator_last() -> None:
     played = play("supply-chain", "v2")
     stages = played.state.plan.stages
@@ -118,7 +114,6 @@ def test_roles_go_least_critical_first_and_the_orchestrator_last() -> None:
     assert "entry role" in stages[-1].reason
 
 
-@V2
 def test_at_most_one_role_is_on_trial_and_table_numbers_rise() -> None:
     tables = [e.table for e in play("supply-chain", "v2").events if isinstance(e, TableChanged)]
     numbers = [table.number for table in tables]
@@ -128,15 +123,12 @@ def test_at_most_one_role_is_on_trial_and_table_numbers_rise() -> None:
 
 
 def test_a_deadlock_is_told_as_a_circle_of_waits() -> None:
-    async def story(stage: Stage) -> None:
-        state = await stage.ends(await stage.start("v3-deadlock"))
-        assert state.rollback is not None
-        fact = state.rollback.facts[0]
-        assert fact.kind == "deadlock"
-        words = "\n".join(fact.details)
-        assert "negotiator@v1" in words
-        assert "supplier@v3-deadlock" in words
-        assert "waits for a slot" in words or "for a slot of" in words
-        assert "task t-" in words
-
-    given(config("supply-chain"), story)
+    state = play("supply-chain", "v3-deadlock").state
+    assert state.rollback is not None
+    fact = state.rollback.facts[0]
+    assert fact.kind == "deadlock"
+    words = "\n".join(fact.details)
+    assert "negotiator@v1" in words
+    assert "supplier@v3-deadlock" in words
+    assert "waits for a slot" in words or "for a slot of" in words
+    assert "task t-" in words

@@ -57,6 +57,8 @@ class Entry(Agent):
             case "tell":
                 await ctx.tell("worker", {"do": "echo", "x": 1}, kind="note")
                 return "told"
+            case "pause":
+                await ctx.sleep(body["s"])
             case "remember":
                 await ctx.memory.write("k", body["x"])
                 return await ctx.memory.read("k")

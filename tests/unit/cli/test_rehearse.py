@@ -8,8 +8,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 from rolewise.coordinator.views.rehearsal import RehearsalView
 from tests.unit.cli.conftest import Shell
 
@@ -67,6 +65,7 @@ def test_a_good_release_ends_with_0(shell: Shell):
     rehearsal = json.loads(said.out)
     assert rehearsal["rollout"]["phase"] == "completed"
     assert rehearsal["rollout"]["release"]["pricing"] == "v2"
+    assert all(stage["status"] == "done" for stage in rehearsal["rollout"]["stages"])
     assert [event["number"] for event in rehearsal["events"]] == list(
         range(1, len(rehearsal["events"]) + 1)
     )
@@ -94,12 +93,3 @@ def test_a_fleet_without_a_workload_cannot_be_rehearsed(shell: Shell, tmp_path: 
     said = shell("rehearse", str(file), "--to", "v2")
     assert said.code == 2
     assert "has no workload" in said.err.splitlines()[0]
-
-
-@pytest.mark.slow
-def test_the_whole_good_release_goes_through_all_its_stages(shell: Shell):
-    said = shell(*REHEARSE, "--to", "v2", "--json")
-    assert said.code == 0
-    view = RehearsalView.model_validate_json(said.out)
-    assert [stage.role for stage in view.rollout.stages][-1] == "orchestrator"
-    assert all(stage.status == "done" for stage in view.rollout.stages)
