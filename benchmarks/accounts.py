@@ -23,7 +23,9 @@ from rolewise.fleet.ids import IdSource
 from rolewise.fleet.ledger import Ledger
 from rolewise.fleet.messenger import Messenger
 from rolewise.fleet.ray.cluster import leave_ray, start_local_ray
-from rolewise.fleet.ray.pages import ClusterPages, forget_pages
+from rolewise.fleet.ray.names import page_prefix
+from rolewise.fleet.ray.pages import ClusterPages
+from rolewise.fleet.ray.values import forget_values
 from rolewise.fleet.recording.recorder import Recorder
 from rolewise.fleet.routing.router import Router
 from rolewise.fleet.routing.table import RoleRoute, RoutingTable
@@ -109,7 +111,7 @@ def main() -> None:
     try:
         figures = asyncio.run(measure(options.rounds))
     finally:
-        forget_pages(FLEET)
+        forget_values(page_prefix(FLEET))
         leave_ray()
     if options.json:
         print(json.dumps(figures))

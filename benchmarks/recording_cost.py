@@ -1,9 +1,14 @@
 """What recording costs: the same fleet, with it and without it, in alternating rounds.
 
 Recording is switched off and on in the running processes, so that both sides use the same links,
-replicas and collector. A round ends when all that it has noted is folded; that counts as its time.
-Two figures are taken of each pair of rounds: asks a second, and processor seconds an ask of all
-processes of the fleet and of Ray. The second does not see what else the machine does.
+replicas and collector. Off, nothing is looked into either: no kinds of replies, no digests. A round
+ends when all that it has noted is folded; that counts as its time. So it lasts some seconds:
+processes ship once a second, and the end of a round is one time more.
+
+Rounds go in fours, with, without, without, with, then the other way round, so that a machine that
+becomes slower or faster meanwhile does the same to both sides. Two figures are taken of each four:
+asks a second, and processor seconds an ask of all processes of the fleet and of Ray. The second
+does not see what else the machine does.
 """
 
 from __future__ import annotations
@@ -17,11 +22,16 @@ from pathlib import Path
 from statistics import median, quantiles
 from typing import Any
 
+from rolewise.fleet import invocation, messenger
+from rolewise.fleet.recording.measured import MeasuredShare
 from rolewise.fleet.recording.recorder import Recorder
+from rolewise.fleet.recording.reply_kinds import reply_kind
 
-SECONDS = 1.0
+SECONDS = 3.0
+ROUNDS = ((True, False, False, True), (False, True, True, False))
 NOTING = ("happened", "answered", "note")
 _ORIGINAL = {name: Recorder.__dict__[name] for name in NOTING}
+_WANTS = MeasuredShare.wants
 _TICK_S = 1 / os.sysconf("SC_CLK_TCK")
 
 
@@ -29,6 +39,17 @@ def switch_recording(*, on: bool) -> None:
     """Make all recorders of this process note, or do nothing when they are called."""
     for name, method in _ORIGINAL.items():
         setattr(Recorder, name, method if on else _nothing)
+    MeasuredShare.wants = _WANTS if on else _no  # type: ignore[method-assign]
+    for module in (messenger, invocation):
+        module.reply_kind = reply_kind if on else _no_kind  # type: ignore[attr-defined]
+
+
+def _no(*_figures: Any) -> bool:
+    return False
+
+
+def _no_kind(_body: Any) -> str:
+    return ""
 
 
 def _nothing(*_figures: Any, **_named: Any) -> bool:
@@ -44,8 +65,8 @@ class Side:
 
 
 @dataclass(frozen=True, slots=True)
-class Pair:
-    """Two rounds next to each other."""
+class Four:
+    """The sums of two rounds with and two without, one after another."""
 
     on: Side
     off: Side
@@ -55,28 +76,34 @@ async def compare(
     ask: Callable[[], Awaitable[Any]],
     at_once: int,
     *,
-    pairs: int,
+    fours: int,
     switch: Callable[..., Awaitable[Any]],
     flush: Callable[[], Awaitable[Any]],
-) -> list[Pair]:
+) -> list[Four]:
     """Measure with and without recording in turn.
 
     Args:
         ask: Makes one ask.
         at_once: How many are under way.
-        pairs: How many pairs of rounds.
+        fours: How many times four rounds.
         switch: Switches recording in all processes.
         flush: Returns when all that was noted is folded.
     """
     found = []
-    for number in range(pairs):
-        sides: dict[bool, Side] = {}
-        for on in (True, False) if number % 2 else (False, True):
+    for number in range(fours):
+        sides: dict[bool, list[Side]] = {True: [], False: []}
+        for on in ROUNDS[number % 2]:
             await switch(on=on)
-            sides[on] = await _one_round(ask, at_once, flush)
-        found.append(Pair(on=sides[True], off=sides[False]))
+            sides[on].append(await _one_round(ask, at_once, flush))
+        found.append(Four(on=_mean(sides[True]), off=_mean(sides[False])))
     await switch(on=True)
     return found
+
+
+def _mean(sides: list[Side]) -> Side:
+    """Return the mean of rounds that took the same time."""
+    asks = sum(side.per_second for side in sides)
+    return Side(asks / len(sides), sum(side.per_second * side.cpu_us for side in sides) / asks)
 
 
 async def _one_round(
@@ -120,18 +147,20 @@ def cpu_seconds() -> float:
     return total * _TICK_S
 
 
-def in_words(at_once: int, pairs: list[Pair]) -> str:
-    """Say both sides, and how they compare: median and middle half of the pairs' ratios."""
-    rates = [pair.on.per_second / pair.off.per_second for pair in pairs]
-    costs = [pair.on.cpu_us / pair.off.cpu_us for pair in pairs]
-    on, off = [p.on for p in pairs], [p.off for p in pairs]
+def in_words(case: str, fours: list[Four]) -> str:
+    """Say both sides, and how they compare: median and middle half of the ratios."""
+    rates = [four.on.per_second / four.off.per_second for four in fours]
+    costs = [four.on.cpu_us / four.off.cpu_us for four in fours]
+    on, off = [four.on for four in fours], [four.off for four in fours]
     return (
-        f"recording at {at_once} at once, {len(pairs)} pairs of rounds:\n"
+        f"recording, {case}, {len(fours)} times four rounds:\n"
         f"  asks a second   on {median(s.per_second for s in on):7,.0f}"
         f"   off {median(s.per_second for s in off):7,.0f}   ratio {_spread(rates)}"
         " (wanted >= 0.97)\n"
         f"  CPU us an ask   on {median(s.cpu_us for s in on):7.1f}"
-        f"   off {median(s.cpu_us for s in off):7.1f}   ratio {_spread(costs)}"
+        f"   off {median(s.cpu_us for s in off):7.1f}   ratio {_spread(costs)}\n"
+        f"  it costs {median(f.on.cpu_us - f.off.cpu_us for f in fours):.1f} us an ask,"
+        " at both ends, on the way and folded"
     )
 
 

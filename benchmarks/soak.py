@@ -63,6 +63,7 @@ class Soak:
         self.errors: Counter[str] = Counter()
         self.rollouts: Counter[str] = Counter()
         self.memory = Memory()
+        self._last_replica = 0
 
     def say(self, words: str) -> None:
         """Print a line with the time since the start."""
@@ -124,12 +125,18 @@ class Soak:
     async def _sample(self, ends: float) -> None:
         while time.monotonic() < ends:
             server = self._store.server_pid() if self._store.is_server_alive() else None
-            coordinator = await pid_of(coordinator_name(FLEET))
-            gateway = await pid_of(names.gateway_name(FLEET))
-            self.memory.note("coordinator", coordinator)
-            self.memory.note("store", server)
-            self.memory.note("gateway", gateway)
             self.memory.note("API server", os.getpid())
+            self.memory.note("store", server)
+            for what, actor in (
+                ("coordinator", coordinator_name(FLEET)),
+                ("gateway", names.gateway_name(FLEET)),
+                ("head", names.head_name(FLEET)),
+                ("collector", names.collector_name(FLEET, 0)),
+            ):
+                self.memory.note(what, await pid_of(actor))
+            seen = (await self._runtime.observe()).replicas
+            numbers = [int(one.replica.rpartition("#")[2]) for one in seen]
+            self._last_replica = max([self._last_replica, *numbers])
             await asyncio.sleep(SAMPLE_S)
 
     async def _give_tasks(self, ends: float, lots: Random) -> None:
@@ -179,7 +186,9 @@ class Soak:
         print(f"lost       {self.tasks['lost']}")
         print(f"wrong      {self.tasks['wrong']}")
         print(f"rollouts   {_counts(self.rollouts)}")
-        for line in self.memory.lines():
+        lives = self._last_replica + self._faults.done["replica"]
+        print(f"replicas   {lives} lives")
+        for line in self.memory.lines(replicas_per_h=lives * 60 / minutes):
             print(line)
 
 

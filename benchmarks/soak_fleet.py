@@ -12,6 +12,8 @@ FILE = """
 fleet: soak
 entry: [front]
 tasks_in_flight: 500
+tasks_kept: 2000
+results_kept: 1m
 defaults: {replicas: 2, slots: 8, drain: 2s, timeout: 20s, resources: {cpu: 0.01}}
 roles:
   front:

@@ -17,6 +17,17 @@ Sample = tuple[float, float]
 """When, and how many MB."""
 
 
+def resident_bytes(pid: int) -> int:
+    """Return the resident memory of a process.
+
+    Raises:
+        OSError: It is not there.
+        IndexError: It has just ended.
+    """
+    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
 class Memory:
     """Samples of resident memory, by what the process is and by its life.
 
@@ -33,17 +44,24 @@ class Memory:
         if pid is None:
             return
         try:
-            pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+            used = resident_bytes(pid) / MIB
         except (OSError, IndexError):
             return
-        used = pages * os.sysconf("SC_PAGE_SIZE") / MIB
         self._samples[what][pid].append((time.monotonic(), used))
 
-    def lines(self) -> list[str]:
-        """Return one line for each kind of process: lives, memory, growth."""
-        return [self._line(what, list(lives.values())) for what, lives in self._samples.items()]
+    def lines(self, *, replicas_per_h: float) -> list[str]:
+        """Return one line for each kind of process: lives, memory, growth.
 
-    def _line(self, what: str, lives: list[list[Sample]]) -> str:
+        Args:
+            replicas_per_h: Replicas that were started in an hour. Ray keeps a little of each in
+                the processes that had to do with it; `lives.py` shows how much without Rolewise.
+        """
+        return [
+            self._line(what, list(lives.values()), replicas_per_h)
+            for what, lives in self._samples.items()
+        ]
+
+    def _line(self, what: str, lives: list[list[Sample]], replicas_per_h: float) -> str:
         last = lives[-1][-1][1]
         half = (lives[0][0][0] + lives[-1][-1][0]) / 2
         whole, later = _slope(lives), _slope(lives, after=half)
@@ -51,7 +69,8 @@ class Memory:
         if whole is not None:
             grows = f"{whole:+.1f} MB/h"
         if later is not None:
-            grows += f", in the second half {later:+.1f} MB/h"
+            each = later * 1024 / replicas_per_h
+            grows += f", in the second half {later:+.1f} MB/h, {each:+.0f} kB a replica"
         counted = "1 life" if len(lives) == 1 else f"{len(lives)} lives"
         return f"memory     {what}: {last:.0f} MB, {grows} ({counted})"
 

@@ -1,6 +1,6 @@
 """What one message costs: a bare actor call, a Ray Serve handle, and Rolewise, side by side.
 
-    python benchmarks/transport.py [--rounds 7] [--pairs 15] [--json]
+    python benchmarks/transport.py [--rounds 7] [--fours 8] [--json]
 
 Each way asks one receiving actor, which answers with what it got. Rolewise is measured as a fleet
 uses it: routing, deadline, recording at both ends and the queue for a slot included. The rounds of
@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 import ray
-from recording_cost import Pair, compare, in_words, switch_recording
+from recording_cost import Four, compare, in_words, switch_recording
 from rich.console import Console
 from rich.table import Table
 
@@ -31,6 +31,7 @@ from rolewise.agents import OUTSIDE, Agent, Context, Message
 from rolewise.fleet.messenger import Envelope
 from rolewise.fleet.ray import names
 from rolewise.fleet.ray.cluster import leave_ray, start_local_ray
+from rolewise.fleet.ray.inquest import read_own_place
 from rolewise.fleet.ray.process import FleetProcess
 from rolewise.fleet.ray.runtime import RayRuntime
 from rolewise.fleet.routing.table import RoleRoute, RoutingTable
@@ -40,6 +41,8 @@ from rolewise.fleet.task import task_key
 BODY = {"sku": "bolt-m8", "quantity": 40, "offer": 12.5}
 AT_ONCE = (1, 64, 500)
 SECONDS = 0.5
+WORK, WORK_S = "work", 200e-6
+"""Kind of a message over which the agent thinks for a moment: less than a page of JSON takes."""
 BARE, SERVE, ROLEWISE = "bare actor call", "Serve handle", "Rolewise"
 
 Way = Callable[[], Awaitable[Any]]
@@ -52,6 +55,10 @@ class Echo(Agent):
         """Answer."""
         if message.kind == "record":
             switch_recording(on=message.body)
+        if message.kind == WORK:
+            until = time.perf_counter() + WORK_S
+            while time.perf_counter() < until:
+                pass
         return message.body
 
 
@@ -139,7 +146,8 @@ async def rolewise() -> AsyncIterator[RolewiseFleet]:
     await runtime.scale(version, 1, fencing=1)
     table = RoutingTable(number=1, routes=(RoleRoute(role="echo", stable="v1"),))
     await runtime.install(table, fencing=1)
-    ticket = await ray.get_actor(names.head_name("bench"), names.NAMESPACE).join.remote(None)
+    head: Any = ray.get_actor(names.head_name("bench"), names.NAMESPACE)
+    ticket = await head.join.remote(None, read_own_place())
     process = FleetProcess(name="asker", node="asker@v1", number=60_000, ticket=ticket)
     post = asyncio.create_task(process.post_for_ever())
     (peer,) = ticket.view.peers.values()
@@ -155,6 +163,10 @@ class RolewiseFleet:
         self._process = process
         self._replica = replica
         self._numbers = itertools.count()
+
+    def work(self) -> Awaitable[Any]:
+        """Ask for something that takes a moment."""
+        return self.ask(kind=WORK)
 
     def ask(self, body: Any = BODY, kind: str = "offer") -> Awaitable[Any]:
         """Ask once; ten messages are one task."""
@@ -182,7 +194,7 @@ class RolewiseFleet:
         await asyncio.gather(self._process.post(), self._replica.post.remote())
 
 
-async def run(rounds: int, pairs: int) -> tuple[Rounds, dict[int, list[Pair]]]:
+async def run(rounds: int, fours: int) -> tuple[Rounds, dict[str, list[Four]]]:
     """Measure all ways in alternating rounds, then recording."""
     figures: Rounds = {}
     async with bare() as bare_way, served() as serve_way, rolewise() as fleet:
@@ -198,16 +210,19 @@ async def run(rounds: int, pairs: int) -> tuple[Rounds, dict[int, list[Pair]]]:
                 for name, way in order if number % 2 else reversed(order):
                     taken[name].append(await measure(way, at_once))
             figures[at_once] = taken
-        recording = {
-            at_once: await compare(
-                fleet.ask, at_once, pairs=pairs, switch=fleet.switch, flush=fleet.flush
-            )
+        cases: list[tuple[str, Way, int]] = [
+            (f"{at_once} at once, an agent that echoes", fleet.ask, at_once)
             for at_once in AT_ONCE[1:]
+        ]
+        cases.append((f"64 at once, an agent that works {WORK_S * 1e3:g} ms", fleet.work, 64))
+        recording = {
+            words: await compare(way, many, fours=fours, switch=fleet.switch, flush=fleet.flush)
+            for words, way, many in cases
         }
     return figures, recording
 
 
-def show(figures: Rounds, recording: dict[int, list[Pair]]) -> None:
+def show(figures: Rounds, recording: dict[str, list[Four]]) -> None:
     """Print the figures, and the ratios that are wanted."""
     table = Table(
         "at once", "way", "per second", "p50 ms", "p99 ms", title="One message and its answer"
@@ -236,8 +251,8 @@ def show(figures: Rounds, recording: dict[int, list[Pair]]) -> None:
                     f"rate at {at_once} at once, Rolewise to {other}: {found:.2f}"
                     + (f" (wanted {want})" if want else "")
                 )
-    for at_once, pairs in recording.items():
-        console.print(in_words(at_once, pairs), highlight=False)
+    for case, fours in recording.items():
+        console.print(in_words(case, fours), highlight=False)
 
 
 def middle(found: list[Figures]) -> Figures:
@@ -262,13 +277,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument(
-        "--pairs", type=int, default=15, help="of rounds with and without recording"
+        "--fours", type=int, default=8, help="times four rounds with and without recording"
     )
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
     arguments = parser.parse_args()
     start_local_ray()
     try:
-        figures, recording = asyncio.run(run(arguments.rounds, arguments.pairs))
+        figures, recording = asyncio.run(run(arguments.rounds, arguments.fours))
     finally:
         leave_ray()
     if arguments.json:
@@ -276,8 +291,8 @@ def main() -> None:
             at_once: {name: asdict(middle(found)) for name, found in by_way.items()}
             for at_once, by_way in figures.items()
         }
-        pairs = {at_once: [asdict(pair) for pair in found] for at_once, found in recording.items()}
-        print(json.dumps({"ways": medians, "recording": pairs}))
+        fours = {case: [asdict(four) for four in found] for case, found in recording.items()}
+        print(json.dumps({"ways": medians, "recording": fours}))
     else:
         show(figures, recording)
 

@@ -1,0 +1,150 @@
+"""What a collector keeps when a fleet has run for hours: its memory must stop growing.
+
+    python benchmarks/kept.py [--hours 6] [--rate 20] [--tasks-kept 10000]
+
+A planner asks a supplier three times for each task. Their telemetry is made for each second of
+these hours, in the form in which it comes on a cluster, and folded at once; every few seconds one
+of the two is replaced, as rollouts and faults do. Each line has the memory of this process and
+what the collector refers to, down to the last array. On Ray a process keeps more than that: see
+`lives.py`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import os
+import pickle
+import sys
+import time
+from itertools import count
+from pathlib import Path
+
+from soak_memory import MIB, resident_bytes
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from rolewise.agents.message import OUTSIDE, Address, Message, Nature
+from rolewise.fleet.limits import sums_kept
+from rolewise.fleet.recording.collector import Collector
+from rolewise.fleet.recording.recorder import Recorder
+from rolewise.fleet.task import task_key
+from rolewise.graphs.interactions import Happening
+from tests.support.sizes import size_of
+
+START_S = 1e9
+ASKS = 3
+REPLACED_EVERY_S = 4
+LINE_EVERY_S = 1800
+CAPACITY = 4096
+
+
+class Scene:
+    """A fleet of two roles that only writes its telemetry."""
+
+    def __init__(self, collector: Collector) -> None:
+        self._collector = collector
+        self._now_s = START_S
+        self._numbers = count(1)
+        self.lives = 0
+        self._gateway = self._recorder("gateway.0", "")
+        self._planner = self._fresh("planner")
+        self._supplier = self._fresh("supplier")
+
+    def second(self, at_s: int, tasks: int) -> None:
+        """Let one second pass."""
+        for task in range(tasks):
+            self._now_s = START_S + at_s + task / tasks
+            self._task(f"task-{next(self._numbers)}")
+        self._now_s = START_S + at_s + 1.0
+        for recorder in (self._planner[1], self._supplier[1], self._gateway):
+            self._post(recorder)
+        if at_s % REPLACED_EVERY_S == 0:
+            if at_s // REPLACED_EVERY_S % 2:
+                self._planner = self._fresh("planner")
+            else:
+                self._supplier = self._fresh("supplier")
+
+    def _task(self, task: str) -> None:
+        (planner, plans), (supplier, supplies) = self._planner, self._supplier
+        order = self._ask(task, "order", OUTSIDE, self._gateway, planner, plans)
+        for _ in range(ASKS):
+            offer = self._ask(task, "offer", planner, plans, supplier, supplies, order[1])
+            plans.answered(offer[0], Happening.REPLIED, self._now_s + 0.01, "accept")
+        self._gateway.answered(order[0], Happening.REPLIED, self._now_s + 0.05)
+
+    def _ask(
+        self,
+        task: str,
+        kind: str,
+        asker: Address,
+        notes: Recorder,
+        target: Address,
+        its_notes: Recorder,
+        parent: int = 0,
+    ) -> tuple[int, int]:
+        """Note an ask at both ends; return its row at the asker's, and its id."""
+        message = Message(
+            id=next(self._numbers),
+            nature=Nature.REQUEST,
+            kind=kind,
+            sender=asker,
+            to=target.role,
+            body=None,
+            task=task,
+            task_key=task_key(task),
+            conversation=task,
+            parent=parent,
+        )
+        began = self._now_s
+        row = notes.happened(Happening.SENT, message, target, began, digest=message.id)
+        its_notes.happened(Happening.STARTED, message, target, began, began + 0.001)
+        return row, message.id
+
+    def _fresh(self, role: str) -> tuple[Address, Recorder]:
+        self.lives += 1
+        address = Address(role=role, version="v1", replica=self.lives)
+        return address, self._recorder(f"{address}.0", address.node)
+
+    def _recorder(self, source: str, node: str) -> Recorder:
+        return Recorder(
+            source,
+            node,
+            capacity=CAPACITY,
+            now=lambda: self._now_s,
+            clock_ns=lambda: int(self._now_s * 1e9),
+        )
+
+    def _post(self, recorder: Recorder) -> None:
+        delivery = recorder.take()
+        if delivery is not None:
+            carried = pickle.loads(pickle.dumps(delivery))  # noqa: S301 (our own)
+            self._collector.take(carried, now_s=self._now_s)
+
+
+def main() -> None:
+    """Let the hours pass."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--hours", type=float, default=6.0)
+    parser.add_argument("--rate", type=int, default=20, help="tasks a second")
+    parser.add_argument("--tasks-kept", type=int, default=10_000, help="as in a fleet's file")
+    options = parser.parse_args()
+    collector = Collector(tasks_kept=sums_kept(options.tasks_kept))
+    scene, began = Scene(collector), time.monotonic()
+    print(f"{options.rate} tasks a second, {options.tasks_kept} kept, one replica every 4 s anew")
+    print(f"{'hours':>6} {'tasks':>9} {'replicas':>9} {'process MB':>11} {'collector MB':>13}")
+    for at_s in range(int(options.hours * 3600) + 1):
+        scene.second(at_s, options.rate)
+        if at_s and at_s % LINE_EVERY_S == 0:
+            gc.collect()
+            process, kept = resident_bytes(os.getpid()) / MIB, size_of(collector) / MIB
+            tasks = at_s * options.rate
+            print(
+                f"{at_s / 3600:6.1f} {tasks:9} {scene.lives:9} {process:11.1f} {kept:13.2f}",
+                flush=True,
+            )
+    print(f"{time.monotonic() - began:.0f} s")
+
+
+if __name__ == "__main__":
+    main()
