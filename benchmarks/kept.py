@@ -13,19 +13,19 @@ from __future__ import annotations
 
 import argparse
 import gc
-import os
 import pickle
 import sys
 import time
 from itertools import count
 from pathlib import Path
 
-from soak_memory import MIB, resident_bytes
+from soak_memory import MIB
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from rolewise.agents.message import OUTSIDE, Address, Message, Nature
 from rolewise.fleet.limits import sums_kept
+from rolewise.fleet.ray.meter import read_memory
 from rolewise.fleet.recording.collector import Collector
 from rolewise.fleet.recording.recorder import Recorder
 from rolewise.fleet.task import task_key
@@ -137,7 +137,7 @@ def main() -> None:
         scene.second(at_s, options.rate)
         if at_s and at_s % LINE_EVERY_S == 0:
             gc.collect()
-            process, kept = resident_bytes(os.getpid()) / MIB, size_of(collector) / MIB
+            process, kept = (read_memory() or 0) / MIB, size_of(collector) / MIB
             tasks = at_s * options.rate
             print(
                 f"{at_s / 3600:6.1f} {tasks:9} {scene.lives:9} {process:11.1f} {kept:13.2f}",

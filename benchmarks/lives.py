@@ -1,11 +1,12 @@
-"""What is left of a replica that has ended, in the process that started it: bare Ray and Rolewise.
+"""What is left of a replica that has ended, in processes that live on: bare Ray and Rolewise.
 
     python benchmarks/lives.py [--lives 60]
 
 Ray keeps some of what it knows of an actor in every process that had to do with it, for as long as
 that process lives. So memory grows with the number of replicas that were ever started, whoever
-started them. Both sides start an actor, hear from it and end it, again and again; the figure is
-the growth of the starter's memory for each, after some that only warm up.
+started them. Both sides start an actor, hear from it and end it, again and again; each of
+Rolewise's serves a task in between, of which it tells the collector. The figure is the growth of a
+process's own memory for each, after some that only warm up.
 """
 
 from __future__ import annotations
@@ -16,15 +17,18 @@ from typing import Any
 
 import ray
 from soak_faults import pid_of
-from soak_memory import resident_bytes
 from transport import Echo
 
 from rolewise.fleet.ray import names
 from rolewise.fleet.ray.cluster import leave_ray, start_local_ray
+from rolewise.fleet.ray.meter import read_memory
 from rolewise.fleet.ray.runtime import RayRuntime
+from rolewise.fleet.routing.table import RoleRoute, RoutingTable
 from rolewise.fleet.runtime import VersionDefinition
+from rolewise.fleet.task import Outcome, TaskRequest
 
 WARM_UP = 5
+TASK_S = 30.0
 
 
 class Bare:
@@ -49,7 +53,10 @@ class Starter:
 
 
 def memory_kb(pid: int) -> float:
-    return resident_bytes(pid) / 1024
+    used = read_memory(pid)
+    if used is None:
+        raise LookupError(f"process {pid} is gone")
+    return used / 1024
 
 
 async def process_of(actor: str) -> int:
@@ -76,9 +83,13 @@ async def bare(lives: int) -> float:
 
 
 async def rolewise(lives: int) -> dict[str, float]:
-    """Return the growth of the head and of the gateway for each life of a replica."""
+    """Return the growth of the fleet's own processes for each life of a replica."""
     runtime = await RayRuntime.launch("lives", entry=("echo",))
-    processes = {"head": names.head_name("lives"), "gateway": names.gateway_name("lives")}
+    processes = {
+        "head": names.head_name("lives"),
+        "gateway": names.gateway_name("lives"),
+        "collector": names.collector_name("lives", 0),
+    }
     pids = {what: await process_of(name) for what, name in processes.items()}
     before: dict[str, float] = {}
     for number in range(WARM_UP + lives):
@@ -86,12 +97,18 @@ async def rolewise(lives: int) -> dict[str, float]:
             before = {what: memory_kb(pid) for what, pid in pids.items()}
         version = VersionDefinition(
             role="echo",
-            version=f"v{number}",
+            version=f"v{number % 2}",
             content_hash="",
             agent=f"transport:{Echo.__name__}",
             config={},
         )
         await runtime.scale(version, 1, fencing=1)
+        route = RoleRoute(role="echo", stable=version.version)
+        await runtime.install(RoutingTable(number=number + 1, routes=(route,)), fencing=1)
+        await runtime.submit(TaskRequest(id=f"task-{number}"))
+        record = await runtime.result(f"task-{number}", wait_s=TASK_S)
+        if record is None or record.outcome is not Outcome.COMPLETED:
+            raise RuntimeError(f"a task has not completed: {record}")
         await runtime.scale(version, 0, fencing=1)
     grown = {what: (memory_kb(pid) - before[what]) / lives for what, pid in pids.items()}
     await runtime.shutdown()

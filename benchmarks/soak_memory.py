@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections import defaultdict
-from pathlib import Path
 
 import numpy as np
+
+from rolewise.fleet.ray.meter import read_memory
 
 WARM_S = 60.0
 """A life's first minute does not count: it imports and fills its caches."""
@@ -17,19 +17,8 @@ Sample = tuple[float, float]
 """When, and how many MB."""
 
 
-def resident_bytes(pid: int) -> int:
-    """Return the resident memory of a process.
-
-    Raises:
-        OSError: It is not there.
-        IndexError: It has just ended.
-    """
-    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE")
-
-
 class Memory:
-    """Samples of resident memory, by what the process is and by its life.
+    """Samples of the memory of processes, by what the process is and by its life.
 
     Accounts, task trees and windows of the last tasks fill up first: what grows in the second half
     of a long run is what to look at.
@@ -41,13 +30,9 @@ class Memory:
 
     def note(self, what: str, pid: int | None) -> None:
         """Note how much a process has now; None when it is not there."""
-        if pid is None:
-            return
-        try:
-            used = resident_bytes(pid) / MIB
-        except (OSError, IndexError):
-            return
-        self._samples[what][pid].append((time.monotonic(), used))
+        used = None if pid is None else read_memory(pid)
+        if pid is not None and used is not None:
+            self._samples[what][pid].append((time.monotonic(), used / MIB))
 
     def lines(self, *, replicas_per_h: float) -> list[str]:
         """Return one line for each kind of process: lives, memory, growth.

@@ -16,6 +16,7 @@ import numpy as np
 
 from rolewise.agents.errors import ReplicaLost
 from rolewise.fleet.recording.loop_ledger import RECORDS_A_TASK, LoopLedger, surplus_of
+from rolewise.fleet.recording.losses import Losses
 from rolewise.fleet.recording.notes import Delivery, Noted
 from rolewise.fleet.recording.work import Work
 from rolewise.fleet.task import TaskRecord, task_key
@@ -73,7 +74,7 @@ class Collector:
         self._tasks_kept = tasks_kept
         self._is_successor = is_successor
         self._blind_until_s: float | None = None
-        self._lost_before: dict[str, int] = {}
+        self._lost_before = Losses()
         self.windows = InteractionWindows(
             window_s=window_s, tasks_kept=tasks_kept, is_successor=is_successor
         )
@@ -82,14 +83,14 @@ class Collector:
         # Most tasks have messages only: plain numbers, which the garbage collector need not walk.
         self._messages: dict[int, int] = {}
         self._tallies: dict[int, Tally] = {}
-        self._lost: dict[str, int] = {}
+        self._lost = Losses()
         self._lost_at: dict[int, set[str]] = {}
         self._loops = LoopLedger(tasks_kept=tasks_kept)
 
     @property
     def lost(self) -> int:
         """Records and notes that recorders had to drop, or that died with an earlier life."""
-        return sum(self._lost.values()) + sum(self._lost_before.values())
+        return self._lost.total + self._lost_before.total
 
     def take(self, delivery: Delivery, *, now_s: float) -> None:
         """Fold one delivery; one that comes a second time changes nothing."""
@@ -102,12 +103,13 @@ class Collector:
             return
         if self._is_successor:
             # The first numbers that come here are behind those that the earlier life had.
-            known = self._lost_before.get(batch.source, batch.first_seq)
-            self._lost_before[batch.source] = min(known, batch.first_seq)
+            known = self._lost_before.of(batch.source)
+            first = batch.first_seq if known is None else min(known, batch.first_seq)
+            self._lost_before.note(batch.source, first)
         self.sample.take(batch)
         self.pulse.take(batch, now_s=now_s)
         if lost := batch.lost + delivery.lost_notes:
-            self._lost[batch.source] = lost
+            self._lost.note(batch.source, lost)
         self._take_sends(delivery, batch, columns, now_s)
         if len(delivery.notes):
             self._take_notes(delivery)

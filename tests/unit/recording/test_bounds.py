@@ -7,6 +7,7 @@ import pytest
 from rolewise.agents.message import OUTSIDE, Address, Message, Nature
 from rolewise.fleet.local.clock import run_virtual
 from rolewise.fleet.local.runtime import LocalRuntime
+from rolewise.fleet.recording import losses
 from rolewise.fleet.recording.collector import Collector
 from rolewise.fleet.recording.recorder import Recorder
 from rolewise.fleet.task import TaskRequest, task_key
@@ -51,13 +52,17 @@ def test_a_collector_with_twenty_times_as_many_tasks_is_as_large() -> None:
     assert len(collector.windows.task_rows().task) < 3 * KEPT
 
 
+@pytest.mark.parametrize("is_successor", [False, True])
 def test_a_collector_that_has_heard_of_many_more_replicas_is_as_large(
     monkeypatch: pytest.MonkeyPatch,
+    *,
+    is_successor: bool,
 ) -> None:
     """Each rollout ends some and starts others."""
+    monkeypatch.setattr(losses, "RECORDERS_KEPT", 10)
     monkeypatch.setattr(batch_ledger, "WRITERS_REMEMBERED", 5)
     monkeypatch.setattr(batch_ledger, "WRITERS_KEPT", 10)
-    collector = Collector(tasks_kept=50)
+    collector = Collector(tasks_kept=50, is_successor=is_successor)
     sizes = []
     for number in range(240):
         recorder = Recorder(f"supplier@v1#{number}.0", "supplier@v1", capacity=16)
