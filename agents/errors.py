@@ -73,7 +73,7 @@ class Overloaded(AgentError):
 
 
 class NoReplica(AgentError):
-    """No live replica serves the role."""
+    """No live replica serves the role, and none came in some seconds."""
 
     code = "no_replica"
     definite = True

@@ -12,10 +12,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from rolewise.agents.errors import AgentError, Failure, LoopGuard
+from rolewise.agents.errors import AgentError, Failure, LoopGuard, NoReplica
 from rolewise.agents.message import Address, Message, Nature, Reply
 from rolewise.fleet.ids import IdSource
 from rolewise.fleet.link import LinkTo
+from rolewise.fleet.patience import Patience
 from rolewise.fleet.recording.measured import MeasuredShare
 from rolewise.fleet.recording.recorder import Recorder
 from rolewise.fleet.recording.reply_kinds import reply_kind
@@ -119,14 +120,16 @@ class Messenger:
         Raises:
             AgentError: Why there is no answer, typed; `asyncio.CancelledError` passes through.
         """
-        attempt = 0
+        deadline = _earlier(envelope.deadline, timeout_s)
+        attempt, patience = 0, None
         while True:
+            since = self.router.changes
             reply = await self._ask_once(
                 envelope,
                 role,
                 body,
                 kind=kind,
-                timeout_s=timeout_s,
+                deadline=deadline,
                 awaited=awaited,
                 message_id=message_id or self.ids.next(),
                 attempt=attempt,
@@ -135,15 +138,18 @@ class Messenger:
             failure = reply.failure
             if failure is None:
                 return reply.body
-            if (
+            if failure.code == NoReplica.code:
+                patience = patience or Patience(self.router, role, deadline)
+                await patience.wait(failure, since)
+            elif (
                 failure.code in _RESENDABLE
                 and attempt < RESENDS
                 and self.router.is_idempotent(role)
             ):
                 attempt += 1
-                message_id = self.ids.next()
-                continue
-            raise failure.as_error()
+            else:
+                raise failure.as_error()
+            message_id = self.ids.next()
 
     async def tell(self, envelope: Envelope, role: str, body: Any, *, kind: str) -> None:
         """Send an event; returns when the far queue has taken it.
@@ -151,7 +157,24 @@ class Messenger:
         Raises:
             AgentError: It was not taken.
         """
-        address = self.router.pick(role, envelope, envelope.table)
+        patience = None
+        while True:
+            since = self.router.changes
+            refused = await self._tell_once(envelope, role, body, kind=kind)
+            if refused is None:
+                return
+            if refused.code != NoReplica.code:
+                raise refused.as_error()
+            patience = patience or Patience(self.router, role, envelope.deadline)
+            await patience.wait(refused, since)
+
+    async def _tell_once(
+        self, envelope: Envelope, role: str, body: Any, *, kind: str
+    ) -> Failure | None:
+        try:
+            address = self.router.pick(role, envelope, envelope.table)
+        except AgentError as error:
+            return _failure(error, role)
         message = self._message(
             envelope,
             role,
@@ -159,7 +182,7 @@ class Messenger:
             kind=kind,
             message_id=self.ids.next(),
             nature=Nature.EVENT,
-            timeout_s=_remaining(envelope.deadline, None),
+            timeout_s=_remaining(envelope.deadline),
             awaited=0,
         )
         now = self.now()
@@ -171,8 +194,7 @@ class Messenger:
         self.recorder.happened(_SENT, message, address, now, 0.0, received, "", digest, size)
         self._check_hops(message, address, now)
         refused = await self._link_to(address).tell(message)
-        if refused is not None and refused.failure is not None:
-            raise refused.failure.as_error()
+        return None if refused is None else refused.failure
 
     async def _ask_once(
         self,
@@ -181,7 +203,7 @@ class Messenger:
         body: Any,
         *,
         kind: str,
-        timeout_s: float | None,
+        deadline: float | None,
         awaited: int,
         message_id: int,
         attempt: int,
@@ -194,7 +216,7 @@ class Messenger:
             return _refusal(message_id, envelope.sender, error, role)
         if on_sent is not None:
             on_sent(message_id, address)
-        bound = _remaining(envelope.deadline, timeout_s)
+        bound = _remaining(deadline)
         message = self._message(
             envelope,
             role,
@@ -302,16 +324,21 @@ class Messenger:
         )
 
 
-def _remaining(deadline: float | None, timeout_s: float | None) -> float | None:
-    if deadline is None:
-        return timeout_s
-    left = max(0.0, deadline - asyncio.get_running_loop().time())
-    return left if timeout_s is None else min(left, timeout_s)
+def _earlier(deadline: float | None, timeout_s: float | None) -> float | None:
+    """Return the event loop time at which an ask must have ended."""
+    if timeout_s is None:
+        return deadline
+    own = asyncio.get_running_loop().time() + timeout_s
+    return own if deadline is None else min(deadline, own)
+
+
+def _remaining(deadline: float | None) -> float | None:
+    return None if deadline is None else max(0.0, deadline - asyncio.get_running_loop().time())
+
+
+def _failure(error: AgentError, role: str) -> Failure:
+    return Failure(code=error.code, message=str(error), role=role)
 
 
 def _refusal(message_id: int, sender: Address, error: AgentError, role: str) -> Reply:
-    return Reply(
-        to=message_id,
-        sender=sender,
-        failure=Failure(code=error.code, message=str(error), role=role),
-    )
+    return Reply(to=message_id, sender=sender, failure=_failure(error, role))

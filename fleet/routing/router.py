@@ -6,8 +6,10 @@ under, so that a task meets the same version of a role for its whole life, and t
 
 from __future__ import annotations
 
+import asyncio
 from collections import OrderedDict
 from collections.abc import Iterable
+from contextlib import suppress
 
 from rolewise.agents.errors import NoReplica
 from rolewise.agents.message import Address
@@ -19,13 +21,19 @@ TABLES_KEPT = 256
 
 
 class Router:
-    """Picks (version, replica) for a message; holds no connection and does no I/O."""
+    """Picks (version, replica) for a message; holds no connection and does no I/O.
+
+    Attributes:
+        changes: How often tables or replicas have changed.
+    """
 
     def __init__(self) -> None:
         self._tables: OrderedDict[int, dict[str, RoleRoute]] = OrderedDict()
         self._current = RoutingTable(number=0, routes=())
         self._replicas: dict[tuple[str, str], list[Address]] = {}
         self._outstanding: dict[Address, int] = {}
+        self.changes = 0
+        self._change = asyncio.Event()
 
     @property
     def table(self) -> RoutingTable:
@@ -40,6 +48,7 @@ class Router:
         self._tables[table.number] = {route.role: route for route in table.routes}
         while len(self._tables) > TABLES_KEPT:
             self._tables.popitem(last=False)
+        self._tell()
         return True
 
     def set_replicas(self, replicas: Iterable[Address]) -> None:
@@ -50,6 +59,27 @@ class Router:
         self._replicas = fresh
         live = {address for group in fresh.values() for address in group}
         self._outstanding = {a: n for a, n in self._outstanding.items() if a in live}
+        self._tell()
+
+    async def changed(self, since: int, within_s: float) -> bool:
+        """Wait for a change of the table or of the replicas.
+
+        Args:
+            since: What `changes` was when the caller looked.
+            within_s: How long to wait.
+
+        Returns:
+            False when there was none in that time.
+        """
+        if self.changes == since and within_s > 0:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(within_s):
+                    await self._change.wait()
+        return self.changes != since
+
+    def has_role(self, role: str) -> bool:
+        """Whether the table in force knows the role."""
+        return role in self._tables.get(self._current.number, {})
 
     def version_for(self, role: str, drawn: Drawn, table: int) -> str:
         """Return the version that serves `role` for a task submitted under `table`.
@@ -85,6 +115,11 @@ class Router:
             return group[0]
         open_asks = self._outstanding
         return min(group, key=lambda address: open_asks.get(address, 0))
+
+    def _tell(self) -> None:
+        self.changes += 1
+        self._change.set()
+        self._change = asyncio.Event()
 
     def is_idempotent(self, role: str) -> bool:
         """Whether a request to the role may be sent again after its replica was lost."""

@@ -68,6 +68,26 @@ def test_a_killed_replica_fails_its_message_in_seconds_and_its_death_is_told(
     run(asyncio.wait_for(scenario(), 90.0))
 
 
+def test_new_tasks_wait_for_the_only_replica_of_a_role_while_it_is_replaced(
+    fleet: RayRuntime,
+) -> None:
+    async def scenario() -> None:
+        pid = (await end_of(fleet, "entry", {"pid": 1})).result
+        held = asyncio.create_task(end_of(fleet, "held", {"wait": 60}, 90.0))
+
+        async def is_held() -> bool:
+            return any(one.running for one in await statuses(fleet, "entry"))
+
+        await until(is_held, "the entry busy")
+        os.kill(pid, signal.SIGKILL)
+        assert (await held).outcome is Outcome.FAILED, "so everybody knows that it is gone"
+        ends = await asyncio.gather(*(end_of(fleet, f"next-{n}", {"pid": n}) for n in range(5)))
+        assert {one.outcome for one in ends} == {Outcome.COMPLETED}, ends
+        assert pid not in {one.result for one in ends}
+
+    run(scenario())
+
+
 async def busy(runtime: RayRuntime, many: int) -> bool:
     return sum(one.running for one in await statuses(runtime)) >= many
 
