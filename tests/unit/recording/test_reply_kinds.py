@@ -23,9 +23,28 @@ class Answer(BaseModel):
     status: Word
 
 
+class Open(BaseModel, extra="allow"):
+    price: float
+
+
+class Computed(BaseModel):
+    price: float
+
+    @property
+    def verdict(self) -> str:
+        return "dear" if self.price > 1 else "cheap"
+
+
 @dataclass(slots=True)
 class Plain:
     x: int
+
+
+class Free:
+    """An object of no declared fields."""
+
+    def __init__(self, **fields: object) -> None:
+        vars(self).update(fields)
 
 
 @pytest.mark.parametrize(
@@ -39,6 +58,12 @@ class Plain:
         (Answer(status=Word.NO), "reject"),
         (Offer(price=1), "Offer"),
         (Plain(1), "Plain"),
+        (Open(price=1, verdict="quote"), "quote"),
+        (Open(price=1), "Open"),
+        (Computed(price=2), "dear"),
+        (Computed(price=1), "cheap"),
+        (Free(decision="walk-away"), "walk-away"),
+        (Free(price=1), ""),
         (Word.NO, "reject"),
         ("accept", "accept"),
         ("I accept that", ""),
