@@ -73,21 +73,23 @@ def test_the_command_explains_itself(installed: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("fleet", "to", "exit_code", "phase"),
+    ("fleet", "to", "limit", "exit_code", "phase"),
     [
-        ("supply-chain", "v3-deadlock", 1, "rolled_back"),
-        ("replay-retail", "assertions", 1, "rolled_back"),
+        ("supply-chain", "v3-deadlock", "1h", 1, "rolled_back"),
+        ("replay-retail", "assertions", "3s", 3, "progressing"),
     ],
 )
 def test_packaged_fleets_rehearse_from_anywhere(
-    installed: Path, tmp_path: Path, fleet: str, to: str, exit_code: int, phase: str
+    installed: Path, tmp_path: Path, fleet: str, to: str, limit: str, exit_code: int, phase: str
 ) -> None:
     code = f"from rolewise.coordinator.demo import example_file; print(example_file({fleet!r}))"
     file = Path(_run(installed / "python", "-c", code, cwd=tmp_path).strip())
     assert file.is_relative_to(installed.parent)
-    command = (installed / "rolewise", "rehearse", file, "--to", to, "--seed", "7", "--json")
+    options = ("--to", to, "--seed", "7", "--limit", limit, "--json")
+    command = (installed / "rolewise", "rehearse", file, *options)
     told = json.loads(_run(*command, cwd=tmp_path, exit_code=exit_code))
     assert told["rollout"]["phase"] == phase
+    assert told["tasks"]["completed"] > 0
 
 
 def _run(*command: object, cwd: Path | None = None, exit_code: int = 0) -> str:

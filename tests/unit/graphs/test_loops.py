@@ -95,7 +95,7 @@ LOOPS = st.builds(
 TASK = st.lists(LOOPS, max_size=4).map(lambda parts: [event for part in parts for event in part])
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(st.lists(TASK, min_size=1, max_size=4), st.randoms(use_true_random=False))
 def test_many_at_once_give_the_figures_of_one_by_one(tasks, random):
     def interleaved(rows):
