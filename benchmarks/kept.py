@@ -3,8 +3,9 @@
     python benchmarks/kept.py [--hours 6] [--rate 20] [--tasks-kept 10000]
 
 A planner asks a supplier three times for each task. Their telemetry is made for each second of
-these hours, in the form in which it comes on a cluster, and folded at once; every few seconds one
-of the two is replaced, as rollouts and faults do. Each line has the memory of this process and
+these hours, in the form in which it comes on a cluster, and folded at once. Every few seconds one
+of the two is replaced, as rollouts and faults do, and every half minute a trial begins: its tasks
+have arms, and the next version of the supplier. Each line has the memory of this process and
 what the collector refers to, down to the last array. On Ray a process keeps more than that: see
 `lives.py`.
 """
@@ -35,7 +36,8 @@ from tests.support.sizes import size_of
 START_S = 1e9
 ASKS = 3
 REPLACED_EVERY_S = 4
-LINE_EVERY_S = 1800
+TRIAL_S = 30
+LINE_EVERY_S = 600
 CAPACITY = 4096
 
 
@@ -46,7 +48,7 @@ class Scene:
         self._collector = collector
         self._now_s = START_S
         self._numbers = count(1)
-        self.lives = 0
+        self.lives = self._trials = 0
         self._gateway = self._recorder("gateway.0", "")
         self._planner = self._fresh("planner")
         self._supplier = self._fresh("supplier")
@@ -59,6 +61,7 @@ class Scene:
         self._now_s = START_S + at_s + 1.0
         for recorder in (self._planner[1], self._supplier[1], self._gateway):
             self._post(recorder)
+        self._trials = at_s // TRIAL_S
         if at_s % REPLACED_EVERY_S == 0:
             if at_s // REPLACED_EVERY_S % 2:
                 self._planner = self._fresh("planner")
@@ -95,6 +98,7 @@ class Scene:
             task_key=task_key(task),
             conversation=task,
             parent=parent,
+            arm=1 + task_key(task) % 2,
         )
         began = self._now_s
         row = notes.happened(Happening.SENT, message, target, began, digest=message.id)
@@ -103,7 +107,7 @@ class Scene:
 
     def _fresh(self, role: str) -> tuple[Address, Recorder]:
         self.lives += 1
-        address = Address(role=role, version="v1", replica=self.lives)
+        address = Address(role=role, version=f"v{1 + self._trials % 2}", replica=self.lives)
         return address, self._recorder(f"{address}.0", address.node)
 
     def _recorder(self, source: str, node: str) -> Recorder:

@@ -14,7 +14,13 @@ from tests.support.shares import Shares, is_on_ray
 
 MAKES_WAY = 10
 """Niceness of a worker that computes: who waits for Ray must not wait for the processor too."""
-os.environ.update(RAY_worker_niceness="0")  # 15 otherwise; also of Rays that tests start themselves
+# Also of Rays that tests start themselves.
+os.environ.update(
+    RAY_worker_niceness="0",  # 15 otherwise
+    # A busy machine may let the cluster wait for longer than a minute, the default of both.
+    RAY_gcs_server_request_timeout_seconds="240",
+    RAY_gcs_rpc_server_reconnect_timeout_s="240",
+)
 
 # An example that takes long says that the machine is busy. Against hanging each test has a limit.
 settings.register_profile("no deadline", deadline=None)
