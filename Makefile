@@ -80,6 +80,7 @@ bench-lives: setup  ## what stays in memory of replicas that have ended, beside 
 
 bench-kept: setup  ## what a collector keeps, over hours of a fleet (some minutes)
 	$(BIN)/python benchmarks/kept.py
+	$(BIN)/python benchmarks/kept.py --ray
 
 bench-graph: setup  ## folding messages into graphs and rows of tasks: columns against networkx
 	$(BIN)/python benchmarks/graph.py

@@ -1,13 +1,15 @@
 """What a collector keeps when a fleet has run for hours: its memory must stop growing.
 
-    python benchmarks/kept.py [--hours 6] [--rate 20] [--tasks-kept 10000]
+    python benchmarks/kept.py [--hours 3] [--rate 10] [--tasks-kept 2000] [--ray]
 
 A planner asks a supplier three times for each task. Their telemetry is made for each second of
 these hours, in the form in which it comes on a cluster, and folded at once. Every few seconds one
 of the two is replaced, as rollouts and faults do, and every half minute a trial begins: its tasks
-have arms, and the next version of the supplier. Each line has the memory of this process and
-what the collector refers to, down to the last array. On Ray a process keeps more than that: see
-`lives.py`.
+have arms, and the next version of the supplier. Each line has the memory of the collector's process
+and what the collector refers to, down to the last array.
+
+With `--ray` the collector is an actor, as in a fleet, and all that it has is read every ten of
+those seconds, as coordinators do: so its process needs room for copies of it, too.
 """
 
 from __future__ import annotations
@@ -17,19 +19,26 @@ import gc
 import pickle
 import sys
 import time
+from collections.abc import Callable
 from itertools import count
 from pathlib import Path
+from typing import Any
 
+import ray
 from soak_memory import MIB
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from rolewise.agents.message import OUTSIDE, Address, Message, Nature
 from rolewise.fleet.limits import sums_kept
+from rolewise.fleet.ray.cluster import leave_ray, start_local_ray
+from rolewise.fleet.ray.collector import CollectorActor
 from rolewise.fleet.ray.meter import read_memory
 from rolewise.fleet.recording.collector import Collector
+from rolewise.fleet.recording.notes import Delivery
 from rolewise.fleet.recording.recorder import Recorder
 from rolewise.fleet.task import task_key
+from rolewise.graphs.guard_limits import GuardLimits
 from rolewise.graphs.interactions import Happening
 from tests.support.sizes import size_of
 
@@ -37,15 +46,16 @@ START_S = 1e9
 ASKS = 3
 REPLACED_EVERY_S = 4
 TRIAL_S = 30
-LINE_EVERY_S = 600
+READ_EVERY_S = 10
+LINE_EVERY_S = 1800
 CAPACITY = 4096
 
 
 class Scene:
     """A fleet of two roles that only writes its telemetry."""
 
-    def __init__(self, collector: Collector) -> None:
-        self._collector = collector
+    def __init__(self, take: Callable[[Delivery, float], None]) -> None:
+        self._take = take
         self._now_s = START_S
         self._numbers = count(1)
         self.lives = self._trials = 0
@@ -122,26 +132,107 @@ class Scene:
     def _post(self, recorder: Recorder) -> None:
         delivery = recorder.take()
         if delivery is not None:
-            carried = pickle.loads(pickle.dumps(delivery))  # noqa: S301 (our own)
-            self._collector.take(carried, now_s=self._now_s)
+            self._take(delivery, self._now_s)
+
+
+class Here:
+    """A collector in this process."""
+
+    def __init__(self, tasks_kept: int) -> None:
+        self._collector = Collector(tasks_kept=sums_kept(tasks_kept))
+
+    def take(self, delivery: Delivery, now_s: float) -> None:
+        """Fold what has travelled."""
+        carried = pickle.loads(pickle.dumps(delivery))  # noqa: S301 (our own)
+        self._collector.take(carried, now_s=now_s)
+
+    def read(self) -> None:
+        """Nobody reads it."""
+
+    def sizes(self) -> tuple[float, float]:
+        """Return the MB of its process, and its own."""
+        return sizes_of(self._collector)
+
+
+class Head:
+    """As much of a fleet's head as a collector needs."""
+
+    async def join_collector(self, _shard: int) -> int:
+        """Say that it is the first life."""
+        return 0
+
+
+class AgedActor(CollectorActor):
+    """A fleet's collector that is told the time."""
+
+    async def take_at(self, delivery: Delivery, now_s: float) -> None:
+        """Fold a delivery."""
+        (await self._open()).take(delivery, now_s=now_s)
+
+    async def sizes(self) -> tuple[float, float]:
+        """Return the MB of its process, and its own."""
+        return sizes_of(await self._open())
+
+
+class OnRay:
+    """A collector in an actor."""
+
+    def __init__(self, tasks_kept: int) -> None:
+        head = ray.remote(Head).options(num_cpus=0).remote()
+        actor: Any = ray.remote(AgedActor).options(num_cpus=0)
+        self._actor = actor.remote(head, 0, tasks_kept)
+
+    def take(self, delivery: Delivery, now_s: float) -> None:
+        """Send a delivery, and wait until it is folded."""
+        ray.get(self._actor.take_at.remote(delivery, now_s))
+
+    def read(self) -> None:
+        """Read all that a coordinator reads."""
+        actor = self._actor
+        reads = (actor.windows, actor.task_rows, actor.task_trees)
+        ray.get([read.remote() for read in reads] + [actor.breaches.remote(GuardLimits())])
+
+    def sizes(self) -> tuple[float, float]:
+        """Return the MB of its process, and its own."""
+        found: tuple[float, float] = ray.get(self._actor.sizes.remote())
+        return found
+
+
+def sizes_of(collector: Collector) -> tuple[float, float]:
+    """Return the MB of this process, and the collector's."""
+    gc.collect()
+    return (read_memory() or 0) / MIB, size_of(collector) / MIB
 
 
 def main() -> None:
-    """Let the hours pass."""
+    """Read the options and run."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--hours", type=float, default=6.0)
-    parser.add_argument("--rate", type=int, default=20, help="tasks a second")
-    parser.add_argument("--tasks-kept", type=int, default=10_000, help="as in a fleet's file")
+    parser.add_argument("--hours", type=float, default=3.0)
+    parser.add_argument("--rate", type=int, default=10, help="tasks a second")
+    parser.add_argument("--tasks-kept", type=int, default=2000, help="as in a fleet's file")
+    parser.add_argument("--ray", action="store_true", help="the collector in an actor")
     options = parser.parse_args()
-    collector = Collector(tasks_kept=sums_kept(options.tasks_kept))
-    scene, began = Scene(collector), time.monotonic()
+    if options.ray:
+        start_local_ray()
+    try:
+        live(options)
+    finally:
+        if options.ray:
+            leave_ray()
+
+
+def live(options: argparse.Namespace) -> None:
+    """Let the hours pass, and print."""
+    host = (OnRay if options.ray else Here)(options.tasks_kept)
+    scene, began = Scene(host.take), time.monotonic()
     print(f"{options.rate} tasks a second, {options.tasks_kept} kept, one replica every 4 s anew")
     print(f"{'hours':>6} {'tasks':>9} {'replicas':>9} {'process MB':>11} {'collector MB':>13}")
     for at_s in range(int(options.hours * 3600) + 1):
         scene.second(at_s, options.rate)
+        if at_s % READ_EVERY_S == 0:
+            host.read()
         if at_s and at_s % LINE_EVERY_S == 0:
-            gc.collect()
-            process, kept = (read_memory() or 0) / MIB, size_of(collector) / MIB
+            process, kept = host.sizes()
             tasks = at_s * options.rate
             print(
                 f"{at_s / 3600:6.1f} {tasks:9} {scene.lives:9} {process:11.1f} {kept:13.2f}",

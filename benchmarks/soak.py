@@ -33,6 +33,7 @@ from soak_fleet import FILE, FLEET, is_right
 from soak_memory import Memory
 
 from rolewise.agents.errors import Overloaded
+from rolewise.coordinator import journal
 from rolewise.coordinator.actor import coordinator_name
 from rolewise.coordinator.errors import RolewiseError
 from rolewise.coordinator.fleets import Fleets
@@ -42,6 +43,9 @@ from rolewise.coordinator.store.data_directory import DataDirectory
 from rolewise.coordinator.store.port import StoreError
 from rolewise.fleet.ray import names
 from rolewise.fleet.task import Outcome, TaskRequest
+
+journal.ROLLOUTS_REMEMBERED = 20
+"""So few that this process, which is the API server, has as many within minutes."""
 
 STUCK_S = 180.0
 """A rollout that has not ended by then is stuck; faults only hold it up for seconds."""
