@@ -72,6 +72,10 @@ ACTS: tuple[Act, ...] = (
 )
 """Acts of one fleet follow each other; the two fleets go on side by side."""
 
+IN_FLIGHT = 24
+"""Tasks of a fleet at a time. On a slow machine more only wait for each other, and a good version
+would seem too slow."""
+
 MORE_ACTS: tuple[Act, ...] = (
     Act(
         fleet=SUPPLY,
@@ -176,7 +180,8 @@ async def _play_fleet(
 ) -> tuple[list[Ended], TaskCounts]:
     """Play one fleet's acts under its traffic, then wait for its last tasks."""
     runtime = fleets.runtime(file.spec.fleet)
-    traffic = asyncio.create_task(workload_of(file.spec, seed=1).run(runtime))
+    work = workload_of(file.spec, seed=1, at_most=IN_FLIGHT)
+    traffic = asyncio.create_task(work.run(runtime))
     try:
         ended = [await _perform(act, fleets, say) for act in acts]
     finally:

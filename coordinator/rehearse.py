@@ -159,8 +159,16 @@ async def _rehearse(
     )
 
 
-def workload_of(spec: FleetSpec, *, seed: int, name: str = "t") -> Workload:
+def workload_of(
+    spec: FleetSpec, *, seed: int, name: str = "t", at_most: int | None = None
+) -> Workload:
     """Return the traffic that a fleet's file describes.
+
+    Args:
+        spec: The file.
+        seed: Of the tasks, and of the gaps between them.
+        name: Begins every task id.
+        at_most: So many tasks at a time, if the file allows more.
 
     Raises:
         RolewiseError: `bad_input`: it describes none.
@@ -174,7 +182,7 @@ def workload_of(spec: FleetSpec, *, seed: int, name: str = "t") -> Workload:
     return Workload(
         load_source(settings.source),
         rate=settings.rate,
-        in_flight=settings.in_flight,
+        in_flight=min(settings.in_flight, at_most or settings.in_flight),
         timeout_s=settings.timeout or role_settings(spec, spec.entry[0]).timeout_s,
         seed=seed,
         name=name,
