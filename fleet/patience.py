@@ -45,15 +45,15 @@ class Patience:
         Raises:
             AgentError: It waited long enough, or there is nothing to wait for.
         """
+        if not self._router.has_role(self._role):
+            raise failure.as_error()  # nobody is to come
         left = self._ends - asyncio.get_running_loop().time()
-        if self._router.has_role(self._role) and await self._router.changed(since, left):
-            return
-        raise self._end(failure)
+        if not await self._router.changed(since, left):
+            raise self._end(failure)
 
     def _end(self, failure: Failure) -> AgentError:
         now = asyncio.get_running_loop().time()
         if self._deadline is not None and now >= self._deadline:
             return AskTimedOut(f"{failure.message}, and no time is left to wait for one")
-        waited = now - self._began
-        more = f", and none came in {waited:.3g} s" if waited else ""
-        return replace(failure, message=failure.message + more).as_error()
+        words = f"{failure.message}, and none came in {now - self._began:.3g} s"
+        return replace(failure, message=words).as_error()

@@ -122,6 +122,12 @@ def test_nobody_waits_for_a_role_that_there_is_not() -> None:
     assert took_s == 0.0
 
 
+async def test_nor_does_its_failure_speak_of_waiting_on_a_real_clock() -> None:
+    with pytest.raises(NoReplica) as raised:
+        await Fleet().ask("auditor")
+    assert str(raised.value) == "the fleet has no role 'auditor'"
+
+
 def test_what_was_not_handed_over_goes_to_another_though_the_role_is_not_idempotent() -> None:
     async def scene(fleet: Fleet) -> Any:
         fleet.router.set_replicas([FIRST])
