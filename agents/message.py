@@ -7,9 +7,9 @@ when the message was sent, so that two machines' clocks are never compared.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, make_dataclass
 from enum import IntEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rolewise.agents.errors import Failure
 
@@ -95,9 +95,23 @@ class Message:
     task_key: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+if TYPE_CHECKING:
+    Draft = Message
+else:
+    Draft = make_dataclass("Draft", [f.name for f in fields(Message)], slots=True, kw_only=True)
+    """All fields of a message, not frozen yet: made in less than half the time, and the fleet
+    makes two for each message that is sent. It has no defaults."""
+
+
+def seal(draft: Draft) -> Message:
+    """Freeze a draft: the same object is a `Message` from now on."""
+    draft.__class__ = Message
+    return draft
+
+
+@dataclass(slots=True, kw_only=True)
 class Reply:
-    """The answer to a request, or why there is none.
+    """The answer to a request, or why there is none. Agents never see one: it is not frozen.
 
     Attributes:
         to: Id of the message that it answers.

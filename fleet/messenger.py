@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rolewise.agents.errors import AgentError, Failure, LoopGuard, NoReplica
-from rolewise.agents.message import Address, Message, Nature, Reply
+from rolewise.agents.message import Address, Draft, Message, Nature, Reply, seal
 from rolewise.fleet.ids import IdSource
 from rolewise.fleet.link import LinkTo
 from rolewise.fleet.patience import Patience
@@ -33,7 +33,7 @@ NOT_MEASURED = (0, 0)
 """Digest and size of a body that is not looked into."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Envelope:
     """What every message of one invocation has in common.
 
@@ -301,7 +301,7 @@ class Messenger:
         awaited: int,
         attempt: int = 0,
     ) -> Message:
-        return Message(
+        draft = Draft(
             id=message_id,
             nature=nature,
             kind=kind,
@@ -322,6 +322,7 @@ class Messenger:
             retry_of=envelope.retry_of,
             task_key=envelope.task_key,
         )
+        return seal(draft)
 
 
 def _earlier(deadline: float | None, timeout_s: float | None) -> float | None:

@@ -15,7 +15,7 @@ from typing import Any
 from ray import cloudpickle
 
 from rolewise.agents.errors import Failure
-from rolewise.agents.message import Address, Message, Nature, Reply
+from rolewise.agents.message import Address, Draft, Message, Nature, Reply, seal
 
 MessageWire = tuple[Any, ...]
 """The fields of `Message` in their order; the sender as a tuple, the body as bytes."""
@@ -131,7 +131,7 @@ def unpack_message(wire: MessageWire) -> Message:
     Raises:
         Exception: The body's class does not import here, or its own unpickling raises.
     """
-    return Message(
+    draft = Draft(
         id=wire[0],
         nature=_NATURES[wire[1]],
         kind=wire[2],
@@ -152,6 +152,7 @@ def unpack_message(wire: MessageWire) -> Message:
         retry_of=wire[17],
         task_key=wire[18],
     )
+    return seal(draft)
 
 
 def pack_reply(reply: Reply) -> ReplyWire:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import sys
 import types
+from dataclasses import FrozenInstanceError
 from typing import Any
 
 import pytest
@@ -39,6 +40,7 @@ messages = st.builds(
     awaited=st.integers(0, 2),
     attempt=st.integers(0, 3),
     retry_of=text,
+    task_key=st.integers(0, 2**64 - 1),
 )
 failures = st.builds(Failure, code=text, message=text, role=text, version=text, cause=text)
 replies = st.builds(Reply, to=st.integers(1, 2**64 - 1), sender=addresses, body=bodies) | st.builds(
@@ -49,6 +51,24 @@ replies = st.builds(Reply, to=st.integers(1, 2**64 - 1), sender=addresses, body=
 @given(messages)
 def test_a_message_comes_back_as_it_was(message: Message) -> None:
     assert wire.unpack_message(wire.pack_message(message)) == message
+
+
+def test_no_handler_can_change_the_message_that_the_fleet_goes_on_with() -> None:
+    sender = Address(role="buyer", version="v1", replica=1)
+    message = Message(
+        id=7,
+        nature=Nature.EVENT,
+        kind="k",
+        sender=sender,
+        to="b",
+        body=1,
+        task="t",
+        conversation="",
+    )
+    came = wire.unpack_message(wire.pack_message(message))
+    with pytest.raises(FrozenInstanceError):
+        came.id = 8  # type: ignore[misc]
+    assert came == message
 
 
 @given(replies)
