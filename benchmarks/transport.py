@@ -42,7 +42,11 @@ BODY = {"sku": "bolt-m8", "quantity": 40, "offer": 12.5}
 AT_ONCE = (1, 64, 500)
 SECONDS = 0.5
 WORK, WORK_S = "work", 200e-6
-"""Kind of a message over which the agent thinks for a moment: less than a page of JSON takes."""
+"""Kind of a message over which the agent works for a moment: less than a page of JSON takes."""
+WAIT, WAIT_S = "wait", 10e-3
+"""Kind of a message over which it waits, as for a model that is quicker than any there is."""
+WAITING = 16
+"""How many of these are under way: as many as slots of a replica in the example fleet."""
 BARE, SERVE, ROLEWISE = "bare actor call", "Serve handle", "Rolewise"
 
 Way = Callable[[], Awaitable[Any]]
@@ -51,7 +55,7 @@ Way = Callable[[], Awaitable[Any]]
 class Echo(Agent):
     """Answers with what it got; can switch its process's recording off and on."""
 
-    async def handle(self, message: Message, ctx: Context) -> Any:  # noqa: ARG002
+    async def handle(self, message: Message, ctx: Context) -> Any:
         """Answer."""
         if message.kind == "record":
             switch_recording(on=message.body)
@@ -59,6 +63,8 @@ class Echo(Agent):
             until = time.perf_counter() + WORK_S
             while time.perf_counter() < until:
                 pass
+        if message.kind == WAIT:
+            await ctx.sleep(WAIT_S)
         return message.body
 
 
@@ -168,6 +174,10 @@ class RolewiseFleet:
         """Ask for something that takes a moment."""
         return self.ask(kind=WORK)
 
+    def wait(self) -> Awaitable[Any]:
+        """Ask for something that is waited for."""
+        return self.ask(kind=WAIT)
+
     def ask(self, body: Any = BODY, kind: str = "offer") -> Awaitable[Any]:
         """Ask once; ten messages are one task."""
         number = next(self._numbers)
@@ -214,7 +224,10 @@ async def run(rounds: int, fours: int) -> tuple[Rounds, dict[str, list[Four]]]:
             (f"{at_once} at once, an agent that echoes", fleet.ask, at_once)
             for at_once in AT_ONCE[1:]
         ]
-        cases.append((f"64 at once, an agent that works {WORK_S * 1e3:g} ms", fleet.work, 64))
+        cases += [
+            (f"64 at once, an agent that works {WORK_S * 1e3:g} ms", fleet.work, 64),
+            (f"{WAITING} at once, an agent that waits {WAIT_S * 1e3:g} ms", fleet.wait, WAITING),
+        ]
         recording = {
             words: await compare(way, many, fours=fours, switch=fleet.switch, flush=fleet.flush)
             for words, way, many in cases
