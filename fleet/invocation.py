@@ -14,42 +14,21 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
 from rolewise.agents.context import Ask, Memory, TaskInfo
 from rolewise.agents.errors import AgentError, ToolFailed
-from rolewise.agents.message import Address, Message
+from rolewise.agents.message import Message
 from rolewise.fleet.messenger import Envelope
 from rolewise.fleet.recording.notes import Noted
 from rolewise.fleet.recording.reply_kinds import reply_kind
+from rolewise.fleet.waiting import Waiting
 from rolewise.graphs.interactions import Arm
 from rolewise.graphs.snapshots import RunningInvocation
 
 if TYPE_CHECKING:
     from rolewise.fleet.replica import ReplicaCore
-
-
-class _Wait(NamedTuple):
-    """What an invocation waits for; replaced as a whole, so that another thread can read it.
-
-    Attributes:
-        epoch: Counts the changes.
-        ids: Requests whose replies are outstanding.
-        to: Where each of them was sent; empty until it is.
-        locks: Locks that it waits for.
-        need: How many of both must be met.
-        deadline: Loop time at which it ends by itself.
-        since: Loop time at which it began.
-    """
-
-    epoch: int
-    ids: tuple[int, ...]
-    to: tuple[str, ...]
-    locks: tuple[int, ...]
-    need: int
-    deadline: float | None
-    since: float
 
 
 class Invocation:
@@ -65,8 +44,7 @@ class Invocation:
         self._task = asyncio.current_task()
         self._received = message.kind
         self._memory = _NotedMemory(replica.memory, self._note)
-        self._wait = _Wait(0, (), (), (), 0, None, started)
-        self._sendings: dict[int, int] = {}
+        self._waiting = Waiting(started)
         self._info = TaskInfo(
             id=message.task, conversation=message.conversation, attributes=message.attributes
         )
@@ -83,21 +61,7 @@ class Invocation:
 
     def waiting(self, now: float) -> RunningInvocation:
         """Return what it waits for at this moment; callable from another thread."""
-        wait, message = self._wait, self._message
-        return RunningInvocation(
-            id=message.id,
-            epoch=wait.epoch,
-            task=message.task,
-            state="wait" if wait.ids or wait.locks else "active",
-            waits=wait.ids,
-            locks=wait.locks,
-            need=wait.need,
-            sent_to=wait.to,
-            deadline=None if wait.deadline is None else max(0.0, wait.deadline - now),
-            since=max(0.0, now - wait.since),
-            arm=message.arm,
-            kind=message.kind,
-        )
+        return self._waiting.shown(self._message, now)
 
     # What the handler sees.
 
@@ -158,7 +122,7 @@ class Invocation:
                     if task in done:
                         task.result()  # raises the first failure, in the order of the asks
                         if own:
-                            self._settle(message_id, met=1)
+                            self._waiting.settle(message_id, met=1)
             return [task.result() for task in tasks.values()]
         finally:
             await _cancel(tasks.values())
@@ -188,7 +152,7 @@ class Invocation:
                         raise error
                     last = error
                     if own:
-                        self._settle(message_id, met=0)
+                        self._waiting.settle(message_id, met=0)
             assert last is not None  # noqa: S101
             raise last
         finally:
@@ -293,7 +257,7 @@ class Invocation:
                 timeout_s=ask.timeout,
                 awaited=awaited,
                 message_id=message_id,
-                on_sent=partial(self._sent, message_id),
+                on_sent=partial(self._waiting.sent, message_id),
             )
         except AgentError as error:
             self._received = f"{ask.kind} {error.code}"
@@ -320,38 +284,10 @@ class Invocation:
         deadline = self._deadline
         if timeout is not None:
             deadline = now + timeout if deadline is None else min(deadline, now + timeout)
-        self._sendings = dict(zip(ids, ids, strict=True))
-        self._wait = _Wait(self._wait.epoch + 1, ids, ("",) * len(ids), locks, need, deadline, now)
+        self._waiting.begin(ids, need, deadline, now, locks=locks)
 
     def _end(self) -> None:
-        self._wait = _Wait(self._wait.epoch + 1, (), (), (), 0, None, self._loop.time())
-
-    def _settle(self, message_id: int, *, met: int) -> None:
-        """Wait no longer for this reply; `met` is 1 when it came, 0 when that branch failed."""
-        wait = self._wait
-        now_sent_as = self._sendings.get(message_id, message_id)
-        kept = [(i, to) for i, to in zip(wait.ids, wait.to, strict=True) if i != now_sent_as]
-        self._wait = wait._replace(
-            epoch=wait.epoch + 1,
-            ids=tuple(i for i, _ in kept),
-            to=tuple(to for _, to in kept),
-            need=wait.need - met,
-        )
-
-    def _sent(self, first: int, now: int, address: Address) -> None:
-        """Note where a request went, and under which id it is sent now."""
-        wait = self._wait
-        before = self._sendings.get(first)
-        if before not in wait.ids:
-            return  # not of the wait that is shown
-        at = wait.ids.index(before)
-        self._sendings[first] = now
-        self._wait = wait._replace(
-            # Being sent is no change of what is awaited; being sent again is.
-            epoch=wait.epoch + (before != now),
-            ids=(*wait.ids[:at], now, *wait.ids[at + 1 :]),
-            to=(*wait.to[:at], str(address), *wait.to[at + 1 :]),
-        )
+        self._waiting.end(self._loop.time())
 
 
 class _NotedMemory:
