@@ -31,7 +31,7 @@ class Router:
         self._tables: OrderedDict[int, dict[str, RoleRoute]] = OrderedDict()
         self._current = RoutingTable(number=0, routes=())
         self._replicas: dict[tuple[str, str], list[Address]] = {}
-        self._outstanding: dict[Address, int] = {}
+        self._outstanding: dict[int, int] = {}  # by the replica's number, unique in a fleet
         self.changes = 0
         self._change = asyncio.Event()
 
@@ -57,8 +57,8 @@ class Router:
         for address in replicas:
             fresh.setdefault((address.role, address.version), []).append(address)
         self._replicas = fresh
-        live = {address for group in fresh.values() for address in group}
-        self._outstanding = {a: n for a, n in self._outstanding.items() if a in live}
+        live = {address.replica for group in fresh.values() for address in group}
+        self._outstanding = {at: many for at, many in self._outstanding.items() if at in live}
         self._tell()
 
     async def changed(self, since: int, within_s: float) -> bool:
@@ -114,7 +114,7 @@ class Router:
         if len(group) == 1:
             return group[0]
         open_asks = self._outstanding
-        return min(group, key=lambda address: open_asks.get(address, 0))
+        return min(group, key=lambda address: open_asks.get(address.replica, 0))
 
     def _tell(self) -> None:
         self.changes += 1
@@ -128,12 +128,14 @@ class Router:
 
     def opened(self, address: Address) -> None:
         """Count an ask that was sent to a replica."""
-        self._outstanding[address] = self._outstanding.get(address, 0) + 1
+        number = address.replica
+        self._outstanding[number] = self._outstanding.get(number, 0) + 1
 
     def closed(self, address: Address) -> None:
         """Count an ask that ended."""
-        left = self._outstanding.get(address, 0) - 1
+        number = address.replica
+        left = self._outstanding.get(number, 0) - 1
         if left > 0:
-            self._outstanding[address] = left
+            self._outstanding[number] = left
         else:
-            self._outstanding.pop(address, None)
+            self._outstanding.pop(number, None)
