@@ -1,9 +1,10 @@
 """What recording costs: the same fleet, with it and without it, in alternating rounds.
 
 Recording is switched off and on in the running processes, so that both sides use the same links,
-replicas and collector. Off, nothing is looked into either: no kinds of replies, no digests. A round
-ends when all that it has noted is folded; that counts as its time. So it lasts some seconds:
-processes ship once a second, and the end of a round is one time more.
+replicas and collector. Off, nothing is looked into either: no kinds of replies, no digests. Of each
+round the first second does not count. By then a process knows how busy it is, and so of which tasks
+it measures bodies (`MeasuredShare`); and what it ships and has folded in the seconds that count is
+as much as it notes in them, for it ships once a second.
 
 Rounds go in fours, with, without, without, with, then the other way round, so that a machine that
 becomes slower or faster meanwhile does the same to both sides. Two figures are taken of each four:
@@ -27,6 +28,7 @@ from rolewise.fleet.recording.measured import MeasuredShare
 from rolewise.fleet.recording.recorder import Recorder
 from rolewise.fleet.recording.reply_kinds import reply_kind
 
+SETTLE_S = 1.0
 SECONDS = 3.0
 ROUNDS = ((True, False, False, True), (False, True, True, False))
 NOTING = ("happened", "answered", "note")
@@ -78,7 +80,6 @@ async def compare(
     *,
     fours: int,
     switch: Callable[..., Awaitable[Any]],
-    flush: Callable[[], Awaitable[Any]],
 ) -> list[Four]:
     """Measure with and without recording in turn.
 
@@ -87,14 +88,13 @@ async def compare(
         at_once: How many are under way.
         fours: How many times four rounds.
         switch: Switches recording in all processes.
-        flush: Returns when all that was noted is folded.
     """
     found = []
     for number in range(fours):
         sides: dict[bool, list[Side]] = {True: [], False: []}
         for on in ROUNDS[number % 2]:
             await switch(on=on)
-            sides[on].append(await _one_round(ask, at_once, flush))
+            sides[on].append(await _one_round(ask, at_once))
         found.append(Four(on=_mean(sides[True]), off=_mean(sides[False])))
     await switch(on=True)
     return found
@@ -106,22 +106,24 @@ def _mean(sides: list[Side]) -> Side:
     return Side(asks / len(sides), sum(side.per_second * side.cpu_us for side in sides) / asks)
 
 
-async def _one_round(
-    ask: Callable[[], Awaitable[Any]], at_once: int, flush: Callable[[], Awaitable[Any]]
-) -> Side:
-    asks = 0
-    cpu_s, start = cpu_seconds(), time.perf_counter()
+async def _one_round(ask: Callable[[], Awaitable[Any]], at_once: int) -> Side:
+    asks, is_over = 0, False
 
     async def ask_on_and_on() -> None:
         nonlocal asks
-        while time.perf_counter() < start + SECONDS:
+        while not is_over:
             await ask()
             asks += 1
 
-    await asyncio.gather(*(ask_on_and_on() for _ in range(at_once)))
-    await flush()
-    elapsed_s = time.perf_counter() - start
-    return Side(asks / elapsed_s, (cpu_seconds() - cpu_s) / asks * 1e6)
+    askers = [asyncio.create_task(ask_on_and_on()) for _ in range(at_once)]
+    await asyncio.sleep(SETTLE_S)
+    before, cpu_s, start = asks, cpu_seconds(), time.perf_counter()
+    await asyncio.sleep(SECONDS)
+    counted, elapsed_s = asks - before, time.perf_counter() - start
+    spent_s = cpu_seconds() - cpu_s
+    is_over = True
+    await asyncio.gather(*askers)
+    return Side(counted / elapsed_s, spent_s / counted * 1e6)
 
 
 def cpu_seconds() -> float:

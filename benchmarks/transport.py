@@ -156,8 +156,7 @@ async def rolewise() -> AsyncIterator[RolewiseFleet]:
     ticket = await head.join.remote(None, read_own_place())
     process = FleetProcess(name="asker", node="asker@v1", number=60_000, ticket=ticket)
     post = asyncio.create_task(process.post_for_ever())
-    (peer,) = ticket.view.peers.values()
-    yield RolewiseFleet(process, peer.actor)
+    yield RolewiseFleet(process)
     post.cancel()
     await runtime.shutdown()
 
@@ -165,9 +164,8 @@ async def rolewise() -> AsyncIterator[RolewiseFleet]:
 class RolewiseFleet:
     """The way of a Rolewise message, and a switch for its recording."""
 
-    def __init__(self, process: FleetProcess, replica: Any) -> None:
+    def __init__(self, process: FleetProcess) -> None:
         self._process = process
-        self._replica = replica
         self._numbers = itertools.count()
 
     def work(self) -> Awaitable[Any]:
@@ -199,10 +197,6 @@ class RolewiseFleet:
         await self.ask(on, kind="record")
         switch_recording(on=on)
 
-    async def flush(self) -> None:
-        """Return when all that was noted at both ends is folded."""
-        await asyncio.gather(self._process.post(), self._replica.post.remote())
-
 
 async def run(rounds: int, fours: int) -> tuple[Rounds, dict[str, list[Four]]]:
     """Measure all ways in alternating rounds, then recording."""
@@ -229,7 +223,7 @@ async def run(rounds: int, fours: int) -> tuple[Rounds, dict[str, list[Four]]]:
             (f"{WAITING} at once, an agent that waits {WAIT_S * 1e3:g} ms", fleet.wait, WAITING),
         ]
         recording = {
-            words: await compare(way, many, fours=fours, switch=fleet.switch, flush=fleet.flush)
+            words: await compare(way, many, fours=fours, switch=fleet.switch)
             for words, way, many in cases
         }
     return figures, recording
