@@ -4,7 +4,9 @@ One actor call a message is too slow. An *exchange* is a call that hands over wh
 the meantime and returns as soon as any reply for this caller is ready, its own or an earlier
 one's. At most two are under way: one that waits at the replica, and a newer one that brings new
 messages and relieves it. So a batch never waits for its slowest message, a lone ask travels like
-a bare call, and the more is asked, the more each call carries.
+a bare call, and the more is asked, the more each call carries. When much is asked while none is
+under way, it goes in two halves: else all of it would go to and fro as one, and each end would
+stand still while the other works.
 
 What can go wrong, and what the asker sees:
 - The replica's process died: `replica_lost` for what was handed over (it may have acted).
@@ -37,6 +39,8 @@ from rolewise.fleet.ray.wire import (
 
 IN_FLIGHT = 2
 BATCH_MESSAGES = 512
+SPLIT_MESSAGES = 32
+"""From so many on, halves gain more time than the second call costs."""
 BATCH_BYTES = 4_000_000
 RETRY_S = 0.2
 _BODY = 5  # place of the body in a message's wire form
@@ -165,17 +169,19 @@ class ExchangeLink:
             return
         in_flight = 1 if self._down_since is not None else IN_FLIGHT
         while len(self._flying) < in_flight and (self._outbox or self._withdrawn):
-            self._send()
+            ways = in_flight - len(self._flying)
+            is_split = ways > 1 and len(self._outbox) >= SPLIT_MESSAGES
+            self._send(-(-len(self._outbox) // ways) if is_split else BATCH_MESSAGES)
         if self._open and not self._flying:
             self._send()
         self._next_turns()
 
-    def _send(self) -> None:
+    def _send(self, most: int = BATCH_MESSAGES) -> None:
         self._number += 1
         ids: list[int] = []
         wires: list[MessageWire] = []
         size = 0
-        while self._outbox and len(ids) < BATCH_MESSAGES and size < BATCH_BYTES:
+        while self._outbox and len(ids) < most and size < BATCH_BYTES:
             message_id = self._outbox.popleft()
             entry = self._open.get(message_id)
             if entry is None or entry.reply.done():

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+from unittest.mock import patch
 
 import pytest
 from hypothesis import given, settings
@@ -8,6 +9,7 @@ from hypothesis import strategies as st
 
 from rolewise.agents.message import Nature
 from rolewise.fleet.local.clock import run_virtual
+from rolewise.fleet.ray import exchange
 from tests.unit.ray_runtime.wires import Far, Fate, Wire, request, until
 
 
@@ -19,6 +21,20 @@ def test_many_asks_share_few_exchanges_and_each_gets_its_own_answer() -> None:
         assert [reply.body for reply in replies] == [{"n": n} for n in range(1, 301)]
         assert wire.carried <= 3
         assert wire.most_under_way <= 2
+
+    run_virtual(main())
+
+
+@pytest.mark.parametrize(("asks", "carried"), [(1, [1]), (31, [31]), (33, [17, 16])])
+def test_many_at_once_go_in_halves_so_that_both_ends_have_work(
+    asks: int, carried: list[int]
+) -> None:
+    async def main() -> None:
+        wire = Wire(Far())
+        link = wire.link()
+        await asyncio.gather(*(link.ask(request(n)) for n in range(1, asks + 1)))
+        assert wire.messages[: len(carried)] == carried
+        assert sum(wire.messages) == asks
 
     run_virtual(main())
 
@@ -85,15 +101,16 @@ def test_an_ask_cancelled_before_it_left_never_leaves() -> None:
     run_virtual(main())
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(
     fates=st.lists(
         st.sampled_from(["arrives", "lost on the way there", "lost on the way back"]), max_size=8
     ),
     slow=st.sets(st.integers(1, 6)),
+    split_from=st.sampled_from([2, exchange.SPLIT_MESSAGES]),
 )
 def test_whatever_is_lost_each_message_is_handled_once_and_answered(
-    fates: list[Fate], slow: set[int]
+    fates: list[Fate], slow: set[int], split_from: int
 ) -> None:
     async def main() -> None:
         far = Far()
@@ -112,7 +129,8 @@ def test_whatever_is_lost_each_message_is_handled_once_and_answered(
         assert [reply.to for reply in replies] == list(range(1, 7))
         assert sorted(far.handled) == [1, 2, 3, 4, 5, 6, 100]
 
-    run_virtual(main())
+    with patch.object(exchange, "SPLIT_MESSAGES", split_from):
+        run_virtual(main())
 
 
 def test_what_a_former_life_had_is_lost_and_what_it_never_had_goes_to_the_new_one() -> None:

@@ -11,6 +11,7 @@ from ray.exceptions import ActorDiedError, ActorUnavailableError
 from rolewise.agents.message import Address, Message, Nature, Reply
 from rolewise.fleet.ray.desk import ExchangeServer
 from rolewise.fleet.ray.exchange import ExchangeLink
+from rolewise.fleet.ray.wire import Exchange
 
 Fate = Literal["arrives", "lost on the way there", "lost on the way back", "dead"]
 WORKER = Address(role="worker", version="v1", replica=1)
@@ -65,7 +66,11 @@ class Far:
 
 
 class Wire:
-    """Carries exchanges to a far side; each one meets the next fate, then all arrive."""
+    """Carries exchanges to a far side; each one meets the next fate, then all arrive.
+
+    Attributes:
+        messages: How many each exchange carried.
+    """
 
     def __init__(self, far: Far, fates: Iterable[Fate] = ()) -> None:
         self.far = far
@@ -73,9 +78,11 @@ class Wire:
         self.under_way = 0
         self.most_under_way = 0
         self.carried = 0
+        self.messages: list[int] = []
         self._calls: set[asyncio.Task[bytes]] = set()
 
     def carry(self, blob: bytes) -> asyncio.Future[bytes]:
+        self.messages.append(len(Exchange.load(blob).messages))
         call = asyncio.get_running_loop().create_task(self._carry(blob))
         self._calls.add(call)
         call.add_done_callback(self._calls.discard)
