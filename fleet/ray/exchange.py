@@ -168,15 +168,16 @@ class ExchangeLink:
         if self._is_closed:
             return
         in_flight = 1 if self._down_since is not None else IN_FLIGHT
-        while len(self._flying) < in_flight and (self._outbox or self._withdrawn):
-            ways = in_flight - len(self._flying)
-            is_split = ways > 1 and len(self._outbox) >= SPLIT_MESSAGES
-            self._send(-(-len(self._outbox) // ways) if is_split else BATCH_MESSAGES)
+        while (calls := in_flight - len(self._flying)) > 0 and (self._outbox or self._withdrawn):
+            self._send(calls)
         if self._open and not self._flying:
             self._send()
         self._next_turns()
 
-    def _send(self, most: int = BATCH_MESSAGES) -> None:
+    def _send(self, calls: int = 1) -> None:
+        """Make an exchange, the first of so many that may share what is in the outbox."""
+        many = len(self._outbox)
+        most = min(BATCH_MESSAGES, -(-many // calls) if many >= SPLIT_MESSAGES else many)
         self._number += 1
         ids: list[int] = []
         wires: list[MessageWire] = []

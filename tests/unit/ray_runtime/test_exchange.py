@@ -25,7 +25,9 @@ def test_many_asks_share_few_exchanges_and_each_gets_its_own_answer() -> None:
     run_virtual(main())
 
 
-@pytest.mark.parametrize(("asks", "carried"), [(1, [1]), (31, [31]), (33, [17, 16])])
+@pytest.mark.parametrize(
+    ("asks", "carried"), [(1, [1]), (31, [31]), (33, [17, 16]), (1100, [512, 512])]
+)
 def test_many_at_once_go_in_halves_so_that_both_ends_have_work(
     asks: int, carried: list[int]
 ) -> None:
