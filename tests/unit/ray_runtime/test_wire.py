@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from rolewise.agents.errors import Failure
 from rolewise.agents.message import Address, Message, Nature, Reply
 from rolewise.fleet.ray import wire
+from tests.unit.ray_runtime.wires import request
 
 text = st.text(max_size=8)
 addresses = st.builds(Address, role=text, version=text, replica=st.integers(0, 65535))
@@ -54,17 +55,7 @@ def test_a_message_comes_back_as_it_was(message: Message) -> None:
 
 
 def test_no_handler_can_change_the_message_that_the_fleet_goes_on_with() -> None:
-    sender = Address(role="buyer", version="v1", replica=1)
-    message = Message(
-        id=7,
-        nature=Nature.EVENT,
-        kind="k",
-        sender=sender,
-        to="b",
-        body=1,
-        task="t",
-        conversation="",
-    )
+    message = request(7)
     came = wire.unpack_message(wire.pack_message(message))
     with pytest.raises(FrozenInstanceError):
         came.id = 8  # type: ignore[misc]

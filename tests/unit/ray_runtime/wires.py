@@ -77,9 +77,12 @@ class Wire:
         self.fates = iter(fates)
         self.under_way = 0
         self.most_under_way = 0
-        self.carried = 0
         self.messages: list[int] = []
         self._calls: set[asyncio.Task[bytes]] = set()
+
+    @property
+    def carried(self) -> int:
+        return len(self.messages)
 
     def carry(self, blob: bytes) -> asyncio.Future[bytes]:
         self.messages.append(len(Exchange.load(blob).messages))
@@ -89,7 +92,6 @@ class Wire:
         return call
 
     async def _carry(self, blob: bytes) -> bytes:
-        self.carried += 1
         self.under_way += 1
         self.most_under_way = max(self.most_under_way, self.under_way)
         try:
