@@ -215,8 +215,7 @@ async def run(rounds: int, fours: int) -> tuple[Rounds, dict[str, list[Four]]]:
                     taken[name].append(await measure(way, at_once))
             figures[at_once] = taken
         cases: list[tuple[str, Way, int]] = [
-            (f"{at_once} at once, an agent that echoes", fleet.ask, at_once)
-            for at_once in AT_ONCE[1:]
+            (f"{at_once} at once, an agent that echoes", fleet.ask, at_once) for at_once in AT_ONCE
         ]
         cases += [
             (f"64 at once, an agent that works {WORK_S * 1e3:g} ms", fleet.work, 64),
